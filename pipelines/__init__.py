@@ -1,0 +1,1 @@
+"""The graph, its targets, and the commands around them."""

@@ -1,0 +1,380 @@
+"""What a challenge is: nine parts, in the order the data flows.
+
+A challenge is one folder, `tenfold/challenges/<name>/`, with one module a
+part. A part is looked up by its file's name and imported when it is needed,
+so that splitting never loads torch and editing the drawing never retrains.
+The protocols below say what each module defines; every challenge is held to
+them by the contract tests.
+
+| part | module | asked by |
+|---|---|---|
+| options | options.py | everyone: the recipe's sections |
+| synth | synth.py | synth |
+| reader | reader.py | ingest |
+| duplicates | duplicates.py | group |
+| strata | strata.py | split |
+| model | model.py | train, predict |
+| scoring | scoring.py | train, evaluate, tune |
+| decision | decision.py | tune, predict |
+| submission | submission.py | submit, score |
+| drawing | drawing.py | the reports |
+"""
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import polars as pl
+
+from tenfold.data.arrays import Arrays, BoolArray, ByteArray, IntArray
+from tenfold.data.statistics import Channels, Partials
+from tenfold.errors import RecipeError, Rejected
+from tenfold.recipe import Json, Member, Recipe, override, read_yaml, validate
+
+PACKAGE = __name__
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class SourceSample:
+    """One sample of the raw data, found but not yet read.
+
+    Attributes:
+        id: unique in the data set.
+        split: train or test.
+        files: role → file, e.g. satellite, kelp.
+        md5: role → checksum the source states, where it states one.
+    """
+
+    id: str
+    split: str
+    files: Mapping[str, Path]
+    md5: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Everything a source holds.
+
+    Attributes:
+        samples: sorted by id, ids unique.
+        rejected: what cannot be a sample, with file and reason.
+    """
+
+    samples: tuple[SourceSample, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One sample as it goes into a shard.
+
+    Attributes:
+        arrays: losslessly, in the smallest dtypes; equal shapes for all samples.
+        columns: the challenge's columns of the catalogue; None where unknown.
+        partials: statistics of the recipe's channels over valid pixels.
+    """
+
+    arrays: Arrays
+    columns: Mapping[str, Any]
+    partials: Partials | None
+
+
+class OptionsPart(Protocol):
+    """options.py: the recipe's type; its sections may be subclasses."""
+
+    RECIPE: type[Recipe]
+
+
+class SynthPart(Protocol):
+    """synth.py: a small data set in the exact real format."""
+
+    def synthesise(
+        self, directory: Path, options: Any, on_progress: Any = None
+    ) -> None:
+        """Write `directory/data` (a source) and `directory/truth` (read by no stage).
+
+        Args:
+            directory: an empty folder.
+            options: the recipe's `synth` section.
+            on_progress: called with (samples done, samples in all).
+        """
+
+
+class ReaderPart(Protocol):
+    """reader.py: the source's files into samples, or rejections with a reason."""
+
+    def scan(self, source: Path) -> Scan:
+        """List the samples of a local folder.
+
+        Raises:
+            SourceError: if it is not this challenge's data at all.
+        """
+
+    def pack(self, sample: SourceSample, channels: Channels | None) -> Packed:
+        """Read and check one sample.
+
+        Raises:
+            Rejected: naming the file and what is wrong with it.
+        """
+
+    def channels(self, recipe: Recipe) -> Channels | None:
+        """Name the channels whose statistics the recipe's members need."""
+
+
+class DuplicatesPart(Protocol):
+    """duplicates.py: the views of a sample by which duplicates are judged."""
+
+    def lattice(self, arrays: Arrays) -> tuple[IntArray, BoolArray]:
+        """Return integers (H, W) that coincide where samples overlap, and validity."""
+
+    def picture(self, arrays: Arrays) -> ByteArray:
+        """Return a picture (H, W, 3) for an ImageNet network."""
+
+
+class StrataPart(Protocol):
+    """strata.py: what folds are balanced by, and who stays out of them."""
+
+    def strata(self, catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+        """Return a label a train sample; equal labels are spread over folds."""
+
+    def keep(self, catalogue: pl.DataFrame, options: Any) -> pl.Series:
+        """Return False for train samples that are left out of every fold."""
+
+    def measures(self, catalogue: pl.DataFrame) -> Mapping[str, pl.Series]:
+        """Return amounts, a number a sample, whose balance over folds is shown."""
+
+
+class ModelPart(Protocol):
+    """model.py: a member's network, examples, loss and outputs (one framework).
+
+    What the engine asks of it is in `tenfold.training.task`.
+    """
+
+    def task(self, recipe: Recipe, member: Member) -> Any:
+        """Return the member as a learning task of its engine."""
+
+
+class Tally(Protocol):
+    """Counts that add up over samples and are exact over any number of them."""
+
+    def __add__(self, other: Any, /) -> Any:
+        """Return the counts of both."""
+
+    def to_json(self) -> Json:
+        """Return plain data."""
+
+
+class ScoringPart(Protocol):
+    """scoring.py: the competition's metric from counts that add up."""
+
+    MONITOR: str
+
+    def tally(self, outputs: Arrays, arrays: Arrays) -> Any:
+        """Count one sample's outputs against its truth."""
+
+    def from_json(self, value: Json) -> Any:
+        """Read a tally back."""
+
+    def metrics(self, tally: Any) -> dict[str, float]:
+        """Turn counts into finite figures; MONITOR is the one that matters."""
+
+    def confusion(self, tally: Any) -> tuple[tuple[str, ...], IntArray]:
+        """Return class names and counts (truth, prediction)."""
+
+
+class OutOfFold(Protocol):
+    """Out-of-fold outputs of every model, and the samples they belong to."""
+
+    models: tuple[str, ...]
+    folds: tuple[int, ...]
+
+    def samples(self) -> Iterator[tuple[str, int, Arrays, Mapping[str, Arrays]]]:
+        """Yield (id, fold, sample, outputs by model), each sample once."""
+
+    def scores(self, model: str) -> dict[int, float]:
+        """Return the monitored score of each of a model's folds."""
+
+
+class DecisionPart(Protocol):
+    """decision.py: from member outputs to a prediction, and how it is tuned."""
+
+    def tune(self, recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
+        """Choose on out-of-fold outputs alone.
+
+        Returns:
+            `decision` (plain data for the functions below), `honest` (score with
+            each fold left out of the choice), `naive` (score of the choice on what
+            it was made on), `baseline` (a simple rule's score, honest too), `curve`
+            and `statement` (what was chosen on what, in words).
+        """
+
+    def member_weight(self, decision: Json, model: str, fold: int) -> float:
+        """Return a member's weight in the average of its role."""
+
+    def contribute(self, outputs: Arrays, decision: Json) -> Arrays:
+        """Return what one member adds to the average, e.g. its vote."""
+
+    def decide(
+        self, averages: Mapping[str, Arrays], arrays: Arrays, decision: Json
+    ) -> Arrays:
+        """Turn the averages of each role into the prediction of one sample."""
+
+    def describe(self, prediction: Arrays, arrays: Arrays) -> Mapping[str, float]:
+        """Summarise a prediction as numbers for the sanity statistics."""
+
+
+class SubmissionPart(Protocol):
+    """submission.py: the competition's own files, written and read back."""
+
+    FILE: str
+
+    def write(self, predictions: Iterable[tuple[str, Arrays]], directory: Path) -> None:
+        """Write FILE (and what it holds) with bytes that depend on the content only."""
+
+    def read(self, path: Path) -> Iterator[tuple[str, Arrays]]:
+        """Yield what a submission says of each sample.
+
+        Raises:
+            SubmissionError: naming the member that breaks a rule.
+        """
+
+    def score(self, path: Path, truth: Path) -> dict[str, float]:
+        """Score a submission against a folder of truth."""
+
+
+class DrawingPart(Protocol):
+    """drawing.py: a sample as a person wants to see it."""
+
+    def views(self, arrays: Arrays) -> Mapping[str, ByteArray]:
+        """Return named pictures (H, W, 3) of a sample, the most telling first."""
+
+    def overlay(
+        self, arrays: Arrays, outputs: Arrays, truth: bool = True
+    ) -> Mapping[str, ByteArray]:
+        """Return named pictures of outputs or a prediction over the sample."""
+
+    def choose(self, table: pl.DataFrame, count: int) -> Mapping[str, list[str]]:
+        """Pick informative samples from the predictions' table: kind → ids."""
+
+    def warnings(self, test: pl.DataFrame, train: pl.DataFrame) -> list[str]:
+        """Say in plain words where predictions look unlike the training data."""
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A challenge by name; its parts are imported when first asked for."""
+
+    name: str
+
+    def module(self, part: str) -> str:
+        """Return the dotted name of a part's module."""
+        return f"{PACKAGE}.{self.name}.{part}"
+
+    def _part(self, part: str) -> ModuleType:
+        return importlib.import_module(self.module(part))
+
+    @property
+    def options(self) -> OptionsPart:
+        """The recipe's type."""
+        return cast(OptionsPart, self._part("options"))
+
+    @property
+    def synth(self) -> SynthPart:
+        """Synthetic data."""
+        return cast(SynthPart, self._part("synth"))
+
+    @property
+    def reader(self) -> ReaderPart:
+        """Source to samples."""
+        return cast(ReaderPart, self._part("reader"))
+
+    @property
+    def duplicates(self) -> DuplicatesPart:
+        """Views for duplicates."""
+        return cast(DuplicatesPart, self._part("duplicates"))
+
+    @property
+    def strata(self) -> StrataPart:
+        """Strata for folds."""
+        return cast(StrataPart, self._part("strata"))
+
+    @property
+    def model(self) -> ModelPart:
+        """Networks; imports a framework."""
+        return cast(ModelPart, self._part("model"))
+
+    @property
+    def scoring(self) -> ScoringPart:
+        """The metric."""
+        return cast(ScoringPart, self._part("scoring"))
+
+    @property
+    def decision(self) -> DecisionPart:
+        """Outputs to predictions."""
+        return cast(DecisionPart, self._part("decision"))
+
+    @property
+    def submission(self) -> SubmissionPart:
+        """The competition's files."""
+        return cast(SubmissionPart, self._part("submission"))
+
+    @property
+    def drawing(self) -> DrawingPart:
+        """Pictures."""
+        return cast(DrawingPart, self._part("drawing"))
+
+    def recipes(self) -> list[str]:
+        """Name the recipes that come with the challenge."""
+        folder = FOLDER / self.name / "recipes"
+        return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def challenge_names() -> list[str]:
+    """List the challenges: every folder here with an options module."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/options.py"))
+
+
+def find_challenge(name: str) -> Challenge:
+    """Return the challenge called `name`, or say which ones there are."""
+    if name not in challenge_names():
+        known = ", ".join(challenge_names())
+        raise RecipeError(f"unknown challenge {name!r}; there is {known}")
+    return Challenge(name)
+
+
+def load_recipe(
+    challenge: str, recipe: str | Path, settings: Sequence[str] = ()
+) -> Recipe:
+    """Load a preset by name, or any YAML file by path.
+
+    Args:
+        challenge: name of the challenge.
+        recipe: a preset's name, or a path that ends in .yaml.
+        settings: overrides such as `members.unet.training.epochs=3`.
+    """
+    found = find_challenge(challenge)
+    if str(recipe).endswith((".yaml", ".yml")):
+        path = Path(recipe)
+        where = str(path)
+    else:
+        path = FOLDER / challenge / "recipes" / f"{recipe}.yaml"
+        where = f"{challenge}/recipes/{recipe}.yaml"
+        if not path.is_file():
+            known = ", ".join(found.recipes())
+            raise RecipeError(f"{challenge} has no recipe {recipe!r}; it has {known}")
+    raw = override(read_yaml(path), settings)
+    if raw.get("challenge") != challenge:
+        raise RecipeError(f"{where} is for challenge {raw.get('challenge')!r}")
+    return validate(found.options.RECIPE, raw, where)
+
+
+def recipe_from_json(text: str) -> Recipe:
+    """Read a recipe back from the JSON string that travels between tasks."""
+    raw = cast(Json, json.loads(text))
+    kind = find_challenge(str(raw.get("challenge"))).options.RECIPE
+    return validate(kind, raw, "recipe")

@@ -1,0 +1,143 @@
+"""A kelp tile as a person wants to see it, and what to look at first."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+
+from tenfold.challenges.kelp.bands import BAND_INDEX, MISSING
+from tenfold.challenges.kelp.channels import spectral_valid
+from tenfold.challenges.kelp.outputs import decode
+from tenfold.challenges.kelp.tiles import TileArray, unpack_mask, unpack_tile
+from tenfold.data.arrays import Arrays, BoolArray, ByteArray
+from tenfold.reports.pixels import colourise, outline, stretch
+
+_TRUTH, _GUESS = (64, 224, 208), (255, 170, 0)
+_TRUE_COLOUR, _FALSE_COLOUR = ("R", "G", "B"), ("NIR", "R", "G")
+
+
+def views(arrays: Arrays) -> Mapping[str, ByteArray]:
+    """Return true colour, false colour, terrain, QA and (train) the mask."""
+    raw = unpack_tile(arrays)
+    pictures = {
+        "true colour": _composite(raw, _TRUE_COLOUR),
+        "false colour": _composite(raw, _FALSE_COLOUR),
+        "elevation": _terrain(raw),
+        "QA": _plane(raw[BAND_INDEX["QA"]] == 1, (200, 60, 60)),
+    }
+    if "kelp" in arrays:
+        pictures["kelp label"] = _plane(unpack_mask(arrays) == 1, _TRUTH)
+    return pictures
+
+
+def overlay(
+    arrays: Arrays, outputs: Arrays, truth: bool = True
+) -> Mapping[str, ByteArray]:
+    """Return the probability, and outlines of prediction and truth over the tile.
+
+    Args:
+        arrays: the tile.
+        outputs: `prob` in steps of 1/255, and `kelp` if it is decided.
+        truth: outline the label too, where there is one.
+    """
+    raw = unpack_tile(arrays)
+    prob = decode(np.asarray(outputs["prob"]))
+    kelp = np.asarray(outputs["kelp"]) == 1 if "kelp" in outputs else prob >= 0.5
+    drawn = outline(kelp, _composite(raw, _FALSE_COLOUR), _GUESS)
+    if truth and "kelp" in arrays:
+        drawn = outline(unpack_mask(arrays) == 1, drawn, _TRUTH)
+    return {
+        "prediction": drawn,
+        "probability": colourise(prob, "magma", 0.0, 1.0),
+    }
+
+
+def _composite(raw: TileArray, names: tuple[str, str, str]) -> ByteArray:
+    bands = np.stack([raw[BAND_INDEX[name]] for name in names]).astype(np.float32)
+    return stretch(bands, valid=spectral_valid(raw))
+
+
+def _terrain(raw: TileArray) -> ByteArray:
+    dem = raw[BAND_INDEX["DEM"]]
+    height = np.where(dem == MISSING, np.nan, dem).astype(np.float32)
+    top = max(float(np.nanmax(height)), 1.0) if np.isfinite(height).any() else 1.0
+    return colourise(height, "viridis", 0.0, top)
+
+
+def _plane(marked: BoolArray, colour: tuple[int, int, int]) -> ByteArray:
+    picture = np.full((*marked.shape, 3), 24, np.uint8)
+    picture[marked] = colour
+    return picture
+
+
+def choose(table: pl.DataFrame, count: int) -> Mapping[str, list[str]]:
+    """Pick tiles that tell most: extremes, doubts, and some at random."""
+
+    def top(column: str, descending: bool = True) -> list[str]:
+        order = table.sort([column, "id"], descending=[descending, False])
+        return order["id"].head(count).to_list()
+
+    with_kelp = table.filter(pl.col("kelp_share") > 0).sort("kelp_share", "id")
+    return {
+        "most kelp": top("kelp_share"),
+        "least kelp, but some": with_kelp["id"].head(count).to_list(),
+        "most uncertain": top("uncertainty"),
+        "nearest the threshold": top("near_threshold"),
+        "at random": table.sample(min(count, len(table)), seed=0)["id"].to_list(),
+    }
+
+
+def warnings(test: pl.DataFrame, train: pl.DataFrame) -> list[str]:
+    """Compare predictions with the labels of training tiles, in words."""
+    usable = train.filter(~pl.col("high_kelp_pixels_pct"))
+    share, usual = _mean(test["kelp_share"]), _mean(usable["kelp_pixels_pct"])
+    empty = _mean(test["kelp_share"] == 0)
+    usual_empty = _mean(~usable["has_kelp"])
+    checks: list[tuple[bool, Callable[[], str]]] = [
+        (
+            share > 2 * usual or share < usual / 2,
+            lambda: (
+                f"Predicted kelp covers {share:.2%} of the test tiles; labels cover"
+                f" {usual:.2%} of the training tiles. Is the threshold right?"
+            ),
+        ),
+        (
+            abs(empty - usual_empty) > 0.25,
+            lambda: (
+                f"{empty:.0%} of the test tiles have no kelp at all; {usual_empty:.0%}"
+                " of the training tiles have none."
+            ),
+        ),
+        (
+            bool((test["kelp_share"] > 0.4).any()),
+            lambda: (
+                f"{int((test['kelp_share'] > 0.4).sum())} test tiles are predicted"
+                " more than 40 % kelp, which no rightly labelled training tile is."
+            ),
+        ),
+        (
+            _share_of_kelp(test, "on_land") > 0.05,
+            lambda: (
+                f"{_share_of_kelp(test, 'on_land'):.1%} of the predicted kelp lies on"
+                " land (elevation above 0). Elevation is misaligned in places, but not"
+                " by that much."
+            ),
+        ),
+        (
+            _share_of_kelp(test, "under_qa") > 0.2,
+            lambda: (
+                f"{_share_of_kelp(test, 'under_qa'):.1%} of the predicted kelp lies"
+                " under pixels that QA calls cloudy or faulty."
+            ),
+        ),
+    ]
+    return [words() for wrong, words in checks if wrong]
+
+
+def _mean(values: pl.Series) -> float:
+    return float(values.cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _share_of_kelp(test: pl.DataFrame, column: str) -> float:
+    total = float(test["kelp_share"].sum())
+    return float(test[column].sum()) / total if total else 0.0

@@ -1,0 +1,29 @@
+"""The views of a tile by which near-duplicates are judged: its terrain."""
+
+import numpy as np
+
+from tenfold.challenges.kelp.bands import MISSING
+from tenfold.data.arrays import Arrays, BoolArray, ByteArray, IntArray
+
+
+def lattice(arrays: Arrays) -> tuple[IntArray, BoolArray]:
+    """Return the DEM's whole metres and where there is a DEM.
+
+    Tiles are crops of one coast at other dates; where two overlap, their
+    elevations are the same numbers.
+    """
+    dem = np.asarray(arrays["dem"]).astype(np.int64)
+    return dem, dem != MISSING
+
+
+def picture(arrays: Arrays) -> ByteArray:
+    """Return the DEM in grey, (350, 350, 3).
+
+    Missing elevation counts as sea and stays out of the scaling. (The published
+    pictures took the minimum with -32768 in it, which left every tile with a
+    gap in its DEM in one to six levels of grey.)
+    """
+    dem = np.asarray(arrays["dem"]).astype(np.float32)
+    height = np.clip(dem, 0, None)
+    grey = np.round(height / max(float(height.max()), 1.0) * 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)

@@ -1,0 +1,215 @@
+"""A kelp member as a learning task of the PyTorch engine."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+from tenfold.challenges.kelp.bands import SIZE
+from tenfold.challenges.kelp.channels import wanted
+from tenfold.challenges.kelp.network import KelpModel, load_encoder, valid_pixels
+from tenfold.challenges.kelp.options import (
+    KelpInput,
+    KelpLoss,
+    KelpMember,
+    KelpNet,
+    KelpSampler,
+)
+from tenfold.challenges.kelp.outputs import encode
+from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
+from tenfold.data.arrays import Arrays, Float64Array
+from tenfold.data.statistics import Channels, Statistics
+from tenfold.data.weights import find_weights
+from tenfold.errors import TrainingError
+from tenfold.metrics.confusion import Confusion, dice, swapped
+from tenfold.recipe import Json, Member, Recipe
+from tenfold.training.augment import draw_move, move
+from tenfold.training.task import Batch
+
+
+def task(recipe: Recipe, member: Member) -> "KelpTask":
+    """Return the member as a task; the recipe's other parts do not matter."""
+    del recipe
+    return KelpTask(cast(KelpMember, member))
+
+
+class KelpTask:
+    """Examples, loss and outputs of one segmentation model.
+
+    Args:
+        member: of the recipe.
+    """
+
+    def __init__(self, member: KelpMember) -> None:
+        self.member = member
+        self._loss = _loss(member.loss)
+        self._stem = "random"
+
+    def channels(self) -> Channels:
+        """Return the channels of its statistics."""
+        options = self.member.input
+        return wanted([(options.channels, options.masking)])
+
+    def model(self, statistics: Statistics | None) -> KelpModel:
+        """Build the model; pretrained weights come from a local file only."""
+        net = self.member.net
+        model = KelpModel(self.member.input, net, statistics)
+        if net.weights is not None:
+            self._stem = load_encoder(model, find_weights(net.weights, net.encoder))
+        return model
+
+    def restore(self, description: Json) -> KelpModel:
+        """Build the model of a `model.json`."""
+        return KelpModel(
+            KelpInput.model_validate(description["input"]),
+            KelpNet.model_validate(description["net"]),
+            None,
+        )
+
+    def describe(self, model: nn.Module) -> Json:
+        """Return what is needed beside the weights, and for the record."""
+        return {
+            "input": self.member.input.model_dump(mode="json"),
+            "net": self.member.net.model_dump(mode="json"),
+            "channels": list(self.member.input.channels),
+            "classes": ["background", "kelp"],
+            "stem": self._stem,
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
+
+    def draw_weights(self, catalogue: pl.DataFrame) -> Float64Array | None:
+        """Return the published chance of each tile, 0 … 1."""
+        sampler = self.member.sampler
+        return None if sampler is None else sample_weights(sampler, catalogue)
+
+    def example(self, arrays: Arrays, rng: np.random.Generator) -> Arrays:
+        """Cut a crop and draw its move; the move itself is made on the device."""
+        augment = self.member.augment
+        raw, mask = unpack_tile(arrays), unpack_mask(arrays)
+        if augment.crop is not None:
+            top, left = _corner(mask, augment.crop, augment.crop_on_kelp, rng)
+            rows = slice(top, top + augment.crop)
+            columns = slice(left, left + augment.crop)
+            raw = np.ascontiguousarray(raw[:, rows, columns])
+            mask = np.ascontiguousarray(mask[rows, columns])
+        moves = draw_move(
+            rng,
+            augment.flips,
+            augment.quarter_turns,
+            augment.rotate_degrees,
+            augment.rotate_share,
+        )
+        return {"raw": raw, "mask": mask, "moves": moves}
+
+    def whole(self, arrays: Arrays) -> Arrays:
+        """Return the whole raw tile."""
+        return {"raw": unpack_tile(arrays)}
+
+    def step(
+        self, model: nn.Module, batch: Batch
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return the loss over valid pixels and the confusion of the batch."""
+        kelp_model = cast(KelpModel, model)
+        channels, mask, valid = moved(kelp_model, batch)
+        logits = kelp_model.logits(channels)
+        loss = self._loss_of(logits, mask, valid)
+        guess = logits.detach().argmax(dim=1).bool() & valid
+        truth = mask.bool() & valid
+        tp = (guess & truth).sum()
+        fp, fn = guess.sum() - tp, truth.sum() - tp
+        counts = {"tp": tp, "fp": fp, "fn": fn, "tn": valid.sum() - tp - fp - fn}
+        return loss, counts
+
+    def _loss_of(self, logits: Tensor, mask: Tensor, valid: Tensor) -> Tensor:
+        """Apply the loss to valid pixels only, as one row of pixels."""
+        if not bool(valid.any()):
+            return logits.sum() * 0
+        pixels = logits.permute(0, 2, 3, 1)[valid].float()
+        truth = mask[valid].long()
+        loss: Tensor = self._loss(pixels.T[None, :, :, None], truth[None, :, None])
+        return loss
+
+    def step_figures(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """Return the published train/dice and kelp's own."""
+        c = Confusion(*(int(counts[name]) for name in ("tp", "fp", "fn", "tn")))
+        return {"dice": (dice(c) + dice(swapped(c))) / 2, "dice_kelp": dice(c)}
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
+        """Return the probability of kelp in steps of 1/255, (N, 350, 350)."""
+        logits = model(batch["raw"]).float()
+        if self.member.net.probability == "sigmoid":
+            kelp = torch.sigmoid(logits[:, 1])
+        else:
+            kelp = torch.softmax(logits, dim=1)[:, 1]
+        return {"prob": encode(kelp.cpu().numpy())}
+
+
+def moved(model: KelpModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Return channels, mask and validity of a batch, moved alike.
+
+    Returns:
+        (N, C, H, W) float, (N, H, W) of 0 and 1, (N, H, W) bool.
+    """
+    raw, moves = batch["raw"], batch["moves"]
+    channels = move(model.preprocess(raw), moves, interpolate=True)
+    flat = torch.stack([batch["mask"].float(), valid_pixels(raw).float()], dim=1)
+    turned = move(flat, moves, interpolate=False)
+    return channels, turned[:, 0], turned[:, 1] > 0.5
+
+
+def _loss(options: KelpLoss) -> nn.Module:
+    """Build the loss as the published system does: two classes, softmax.
+
+    For Dice and Jaccard each class counts half, absent ones not at all, and
+    pixels are summed over the whole batch.
+    """
+    if options.name == "dice":
+        return cast(nn.Module, smp.losses.DiceLoss(mode="multiclass"))
+    if options.name == "jaccard":
+        return cast(nn.Module, smp.losses.JaccardLoss(mode="multiclass"))
+    weights = options.class_weights
+    return nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights))
+
+
+def _corner(
+    mask: np.ndarray[Any, Any], crop: int, on_kelp: float, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Draw a crop's top left corner, to hold a kelp pixel where asked and possible."""
+    # Always the same draws, so that options do not shift each other's numbers.
+    towards, pick = rng.random(2)
+    corner = rng.integers(0, SIZE - crop + 1, size=2)
+    inside = rng.integers(0, crop, size=2)
+    kelp = np.flatnonzero(mask) if towards < on_kelp else np.empty(0, np.int64)
+    if kelp.size:
+        pixel = divmod(int(kelp[int(pick * kelp.size)]), SIZE)
+        corner = np.clip(np.array(pixel) - inside, 0, SIZE - crop)
+    top, left = (int(v) for v in corner)
+    return top, left
+
+
+def sample_weights(sampler: KelpSampler, catalogue: pl.DataFrame) -> Float64Array:
+    """Return the published seven-factor weights, scaled to 0 … 1.
+
+    Scaled over the given tiles only; the published system scales over all
+    tiles, test included.
+    """
+    raw = catalogue.select(
+        sampler.has_kelp * pl.col("has_kelp").cast(pl.Float64)
+        + sampler.not_kelp_share * (1 - pl.col("kelp_pixels_pct"))
+        + sampler.qa_ok * pl.col("qa_ok").cast(pl.Float64)
+        + sampler.not_faulty_share * (1 - pl.col("qa_corrupted_pixels_pct"))
+        + sampler.not_water_share * (1 - pl.col("water_pixels_pct"))
+        + sampler.not_unknown_dem_share * (1 - pl.col("dem_nan_pixels_pct"))
+        + sampler.not_zero_dem_share * (1 - pl.col("dem_zero_pixels_pct"))
+    ).to_series()
+    values: Float64Array = raw.to_numpy().astype(np.float64)
+    low, high = float(values.min()), float(values.max())
+    if high == low:
+        return np.ones_like(values)
+    if not np.isfinite(values).all():
+        raise TrainingError("the sampler's weights are not finite")
+    return (values - low) / (high - low)

@@ -1,0 +1,33 @@
+"""Kelp's metric: one global Dice of kelp over all 350×350 pixels."""
+
+import numpy as np
+
+from tenfold.challenges.kelp.outputs import STEPS
+from tenfold.challenges.kelp.tiles import unpack_mask
+from tenfold.data.arrays import Arrays, IntArray
+from tenfold.metrics.confusion import Confusion, count, dice, figures, iou
+from tenfold.recipe import Json
+
+#: The leaderboard's figure; this is what is monitored and tuned.
+MONITOR = "dice_kelp"
+_HALF = STEPS // 2
+
+
+def tally(outputs: Arrays, arrays: Arrays) -> Confusion:
+    """Count one tile's probability, cut at one half, against its mask."""
+    return count(np.asarray(outputs["prob"]) > _HALF, unpack_mask(arrays) == 1)
+
+
+def from_json(value: Json) -> Confusion:
+    """Read counts back."""
+    return Confusion(**value)
+
+
+def metrics(tally: Confusion) -> dict[str, float]:
+    """Return the published figures, and the one that decides."""
+    return {MONITOR: dice(tally), "iou_kelp": iou(tally), **figures(tally)}
+
+
+def confusion(tally: Confusion) -> tuple[tuple[str, ...], IntArray]:
+    """Return class names and counts (truth, prediction)."""
+    return ("background", "kelp"), tally.matrix()

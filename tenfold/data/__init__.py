@@ -1,0 +1,1 @@
+"""Catalogue, shards, statistics, storage: how samples are kept."""

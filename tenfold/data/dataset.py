@@ -1,0 +1,81 @@
+"""An ingested data set: its catalogue, its shards, and sets of outputs alike.
+
+`catalogue.parquet` has one row a sample: id, split, shard, row, source,
+checksum, and the challenge's columns. Out-of-fold outputs and predictions have
+the same shape, so one reader serves all.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from numpy.typing import NDArray
+
+from tenfold.data.files import atomic_path
+from tenfold.data.shards import Shard
+from tenfold.data.statistics import Channels, Statistics, StatisticsSum, load_partials
+from tenfold.errors import StoreError
+
+CATALOGUE = "catalogue.parquet"
+QUARANTINE = "quarantine.parquet"
+PARTIALS = "partials.npz"
+SHARDS = "shards"
+_OPEN_SHARDS = 64
+
+
+class Dataset:
+    """Reads what ingest (or training, or predict) packed.
+
+    Args:
+        directory: folder with the catalogue and the shards.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.catalogue = pl.read_parquet(directory / CATALOGUE)
+        places = self.catalogue.select("id", "shard", "row").iter_rows()
+        self._place = {id_: (shard, row) for id_, shard, row in places}
+        self._shard = lru_cache(_OPEN_SHARDS)(self._open)
+
+    def _open(self, name: str) -> Shard:
+        return Shard(self.directory / SHARDS / name)
+
+    def __len__(self) -> int:
+        return len(self.catalogue)
+
+    def rows(self, split: str) -> pl.DataFrame:
+        """Return the catalogue of one split, in order of id."""
+        return self.catalogue.filter(pl.col("split") == split).sort("id")
+
+    def sample(self, id_: str) -> dict[str, NDArray[Any]]:
+        """Return one sample's arrays as views of the memory map."""
+        try:
+            shard, row = self._place[id_]
+        except KeyError:
+            raise StoreError(f"sample {id_} is not in {self.directory}") from None
+        return self._shard(shard).sample(row)
+
+    def samples(self, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield samples in the given order."""
+        for id_ in ids:
+            yield id_, self.sample(id_)
+
+    def statistics(self, channels: Channels, ids: Sequence[str]) -> Statistics:
+        """Merge the statistics of some samples, a shard at a time."""
+        total = StatisticsSum(channels)
+        rows: dict[str, list[int]] = {}
+        for id_ in sorted(ids):
+            shard, row = self._place[id_]
+            rows.setdefault(shard, []).append(row)
+        for shard in sorted(rows):
+            path = self.directory / SHARDS / shard / PARTIALS
+            total.add(load_partials(path, channels), rows[shard])
+        return total.result()
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a parquet file, all or nothing."""
+    with atomic_path(path) as temporary:
+        table.write_parquet(temporary)

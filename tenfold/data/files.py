@@ -1,0 +1,135 @@
+"""Files that are either whole or absent, and what a folder holds."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tenfold.errors import StoreError
+
+#: Half-written files and folders bear this prefix; no listing shows them.
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Lend a temporary path that becomes `path` when the block succeeds.
+
+    Missing parent folders are made. The temporary path has the suffix of `path`,
+    because many writers choose the format by it or append it when it is missing.
+
+    Raises:
+        FileNotFoundError: the block wrote nothing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.with_name(name)
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Lend an empty folder that becomes `path` when the block succeeds.
+
+    What a killed process left behind is removed first, so one process at a time
+    may fill a given `path`, which must not exist yet (or be an empty folder).
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
+    remove_directory(temporary)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        remove_directory(temporary)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a folder and all below it; a missing one is fine."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON atomically: keys sorted, two spaces, finite numbers only.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot say.
+        TypeError: a value has no JSON form.
+    """
+    text = json.dumps(value, sort_keys=True, indent=2, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StoreError: the file is not valid JSON.
+    """
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise StoreError(
+            f"{path} is not valid JSON ({error}); delete it and run again"
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's contents as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(directory: Path) -> list[str]:
+    """List the files below a folder: relative names with `/`, sorted.
+
+    Linked folders are followed, since data often lie on another disk; a link to a
+    folder that contains it is not. Half-written files are left out.
+    """
+    return sorted(_walk(directory, "", frozenset()))
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a relative name is no data (`.DS_Store`, `._x`, `__MACOSX/`)."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _flush(path: Path) -> None:
+    # Without this a power cut may keep the rename and lose the contents.
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _walk(
+    directory: Path, prefix: str, above: frozenset[tuple[int, int]]
+) -> Iterator[str]:
+    status = directory.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(TEMPORARY_PREFIX):
+                continue
+            if entry.is_dir():
+                below = Path(entry.path)
+                yield from _walk(below, f"{prefix}{entry.name}/", above | {identity})
+            elif entry.is_file():
+                yield prefix + entry.name

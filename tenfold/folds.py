@@ -1,0 +1,158 @@
+"""Assign whole groups to folds, and prove that no group is split.
+
+Stratified over labels and grouped by near-duplicates (scikit-learn's
+StratifiedGroupKFold), a pure function of what it is given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from tenfold.data.arrays import IntArray
+from tenfold.errors import LeakError, RecipeError
+from tenfold.recipe import Json
+
+#: The fold of a sample that is in none: left out by the recipe.
+NO_FOLD = -1
+
+
+def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArray:
+    """Return the fold of each sample, 0 … k - 1.
+
+    Args:
+        groups: (N,) samples of one group share a fold.
+        strata: N labels; each is spread over the folds as evenly as groups allow.
+        k: number of folds; every one gets at least one group.
+        seed: of the order among equals.
+
+    Raises:
+        RecipeError: if there are fewer groups than folds.
+    """
+    distinct = len(np.unique(groups))
+    if distinct < k:
+        raise RecipeError(
+            f"split.k is {k}, but there are only {distinct} groups of near-duplicates;"
+            f" set split.k to at most {distinct}"
+        )
+    fold_of = np.full(len(groups), NO_FOLD)
+    splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
+    for fold, (_, held_out) in enumerate(
+        splitter.split(np.zeros(len(groups)), labels, groups)
+    ):
+        fold_of[held_out] = fold
+    return _fill_empty(fold_of, groups, k)
+
+
+def _fill_empty(fold_of: IntArray, groups: IntArray, k: int) -> IntArray:
+    """Give a fold that came out empty the smallest group of the largest fold."""
+    for fold in range(k):
+        if (fold_of == fold).any():
+            continue
+        group_fold = {int(g): int(f) for g, f in zip(groups, fold_of, strict=True)}
+        sizes = np.bincount(fold_of, minlength=k)
+        several = [f for f in range(k) if sum(v == f for v in group_fold.values()) > 1]
+        largest = max(several, key=lambda f: (sizes[f], -f))
+        members = [g for g, f in group_fold.items() if f == largest]
+        smallest = min(members, key=lambda g: (int((groups == g).sum()), g))
+        fold_of = np.where(groups == smallest, fold, fold_of)
+    return fold_of
+
+
+@dataclass(frozen=True)
+class FoldTable:
+    """The fold and group of every train sample.
+
+    Attributes:
+        table: columns id, group, fold (-1: in none), stratum.
+        k: number of folds.
+        fingerprint: of the data set the folds belong to.
+    """
+
+    table: pl.DataFrame
+    k: int
+    fingerprint: str
+
+    def held_out(self, fold: int) -> list[str]:
+        """Return the ids of a fold, sorted."""
+        return self._ids(pl.col("fold") == fold)
+
+    def training(self, fold: int) -> list[str]:
+        """Return the ids of all other folds, sorted."""
+        return self._ids((pl.col("fold") != fold) & (pl.col("fold") != NO_FOLD))
+
+    def _ids(self, choice: pl.Expr) -> list[str]:
+        return self.table.filter(choice)["id"].sort().to_list()
+
+    def check(self, fold: int | None = None) -> None:
+        """Refuse folds that leak or do not exist.
+
+        Raises:
+            LeakError: naming a group on two sides.
+            RecipeError: for a fold that is not there.
+        """
+        leaks = self.leaks()
+        if leaks:
+            group, folds = next(iter(leaks.items()))
+            names = " and ".join(map(str, folds))
+            raise LeakError(f"group {group} is in folds {names}; run split again")
+        if fold is not None and not 0 <= fold < self.k:
+            raise RecipeError(f"no fold {fold}; the folds are 0 to {self.k - 1}")
+
+    def leaks(self) -> dict[int, list[int]]:
+        """Return group → folds for groups in more than one; empty is the proof."""
+        return split_groups(self.table)
+
+    def proof(self) -> Json:
+        """Return the statement that later stages check before they start."""
+        used = self.table.filter(pl.col("fold") != NO_FOLD)
+        return {
+            "fingerprint": self.fingerprint,
+            "k": self.k,
+            "samples": len(used),
+            "groups": used["group"].n_unique(),
+            "groups_in_two_folds": len(self.leaks()),
+        }
+
+
+def split_groups(table: pl.DataFrame) -> dict[int, list[int]]:
+    """Return group → folds for groups that are in more than one fold."""
+    pairs = (
+        table.filter(pl.col("fold") != NO_FOLD)
+        .group_by("group")
+        .agg(pl.col("fold").unique().sort())
+        .filter(pl.col("fold").list.len() > 1)
+        .sort("group")
+    )
+    return dict(zip(pairs["group"].to_list(), pairs["fold"].to_list(), strict=True))
+
+
+def random_leak(
+    groups: IntArray, strata: Sequence[str], k: int, seed: int
+) -> Mapping[str, float]:
+    """Say what a split that ignores groups would have leaked.
+
+    Returns:
+        `samples`: share of held-out samples with a near-duplicate in training;
+        `groups`: number of groups on two sides.
+    """
+    labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
+    rarest = int(np.bincount(labels).min()) if len(labels) else 0
+    if rarest < k:
+        labels = np.zeros_like(labels)
+    fold_of = np.full(len(groups), NO_FOLD)
+    splitter = StratifiedKFold(k, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(labels, labels)):
+        fold_of[held_out] = fold
+    table = pl.DataFrame({"group": groups, "fold": fold_of})
+    sizes = table.group_by("group", "fold").len()
+    whole = table.group_by("group").len(name="all")
+    joined = sizes.join(whole, on="group").filter(pl.col("len") < pl.col("all"))
+    leaked = int(joined["len"].sum())
+    return {
+        "samples": leaked / max(len(groups), 1),
+        "groups": float(len(split_groups(table))),
+    }

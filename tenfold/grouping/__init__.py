@@ -1,0 +1,1 @@
+"""Find samples that show the same place: exact overlaps, embeddings, components."""

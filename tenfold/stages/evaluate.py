@@ -1,0 +1,139 @@
+"""evaluate: all folds of one model into cross-validated figures and a board row."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tenfold.challenges import ScoringPart
+from tenfold.data.files import write_json
+from tenfold.errors import LeakError, TrainingError
+from tenfold.recipe import Json
+from tenfold.stages import train
+from tenfold.stages.context import OK, Context, Reference
+from tenfold.stages.split import open_folds
+from tenfold.store import Entry, Workspace
+
+LEADERBOARD, METRICS = "leaderboard.json", "metrics.json"
+PARTS = ("scoring",)
+
+
+def run(
+    context: Context,
+    dataset: Reference,
+    folds: Reference,
+    model: str,
+    trained: Sequence[Reference],
+    leaderboard: Reference | None = None,
+) -> Reference:
+    """Join the folds of a model.
+
+    Args:
+        context: recipe and store.
+        dataset: from ingest.
+        folds: from split.
+        model: name of the member.
+        trained: one reference a fold, in any order.
+        leaderboard: from the evaluate before this one, if any.
+
+    Raises:
+        TrainingError: if folds are missing or more failed than the recipe allows.
+    """
+    recipe = context.recipe
+    data, split = context.entry(dataset), context.entry(folds)
+    table = open_folds(split, data)
+    board = context.entry(leaderboard) if leaderboard else None
+    entries = [
+        context.entry(reference) for reference in trained if reference.status == OK
+    ]
+    failed = [r.reason for r in trained if r.status != OK]
+    _check_complete(model, entries, failed, table.k, recipe.allow_failed_folds)
+    for entry in entries:
+        if entry.inputs["folds"] != split.address:
+            raise LeakError(
+                f"{entry.address} was trained on other folds; train it again"
+            )
+    inputs = {f"fold_{e.json(train.METRICS)['fold']}": e.address for e in entries}
+    inputs |= {"dataset": data.address, "folds": split.address}
+    inputs |= {"leaderboard": board.address} if board else {}
+
+    def work(workspace: Workspace) -> None:
+        _evaluate(context.challenge.scoring, model, entries, board, failed, workspace)
+
+    options = {"model": model, "failed": failed}
+    return context.build("evaluate", f"evaluate {model}", inputs, options, PARTS, work)
+
+
+def _check_complete(
+    model: str, entries: Sequence[Entry], failed: Sequence[str], k: int, allowed: int
+) -> None:
+    found = sorted(int(entry.json(train.METRICS)["fold"]) for entry in entries)
+    if len(set(found)) != len(found):
+        raise TrainingError(f"{model}: a fold comes twice among {found}")
+    if len(found) + len(failed) < k:
+        missing = sorted(set(range(k)) - set(found))
+        raise TrainingError(f"{model}: folds {missing} are not trained")
+    if len(failed) > allowed:
+        raise TrainingError(
+            f"{model}: {len(failed)} folds failed, the recipe allows {allowed}; the"
+            f" first: {failed[0]}"
+        )
+    if not found:
+        raise TrainingError(f"{model}: no fold was trained")
+
+
+def _evaluate(
+    scoring: ScoringPart,
+    model: str,
+    entries: Sequence[Entry],
+    board: Entry | None,
+    failed: Sequence[str],
+    workspace: Workspace,
+) -> None:
+    rows: list[Json] = []
+    total: Any = None
+    for entry in entries:
+        metrics = entry.json(train.METRICS)
+        tally = scoring.from_json(metrics["tally"])
+        total = tally if total is None else total + tally
+        rows.append({"fold": metrics["fold"], "address": entry.address, **metrics})
+    rows.sort(key=lambda row: int(row["fold"]))
+    figures = scoring.metrics(total)
+    names, matrix = scoring.confusion(total)
+    write_json(
+        workspace.path / METRICS,
+        {
+            "model": model,
+            "score": figures[scoring.MONITOR],
+            "figures": figures,
+            "folds": rows,
+            "failed": list(failed),
+            "classes": list(names),
+            "confusion": matrix.tolist(),
+        },
+    )
+    write_json(
+        workspace.path / LEADERBOARD, _board(model, rows, figures, scoring, board)
+    )
+
+
+def _board(
+    model: str,
+    rows: Sequence[Json],
+    figures: dict[str, float],
+    scoring: ScoringPart,
+    board: Entry | None,
+) -> list[Json]:
+    """Return the board so far with this model's row, best first."""
+    scores = [float(row["score"]) for row in rows]
+    row = {
+        "model": model,
+        "role": rows[0]["role"],
+        "score": figures[scoring.MONITOR],
+        "worst_fold": min(scores),
+        "best_fold": max(scores),
+        "selected_on_fold": any(r["selected_on_fold"] for r in rows),
+        "folds": {str(r["fold"]): r["address"] for r in rows},
+        "fold_scores": {str(r["fold"]): r["score"] for r in rows},
+        "figures": figures,
+    }
+    before = board.json(LEADERBOARD) if board else []
+    return sorted([*before, row], key=lambda r: (-r["score"], r["model"]))

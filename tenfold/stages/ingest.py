@@ -1,0 +1,216 @@
+"""ingest: raw files into checked, packed samples and a catalogue."""
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import polars as pl
+
+from tenfold.challenges import Challenge, Packed, Scan, SourceSample
+from tenfold.data.dataset import CATALOGUE, PARTIALS, QUARANTINE, SHARDS, write_table
+from tenfold.data.files import read_json, sha256_of, write_json
+from tenfold.data.shards import ROWS, write_shard
+from tenfold.data.statistics import Channels, save_partials
+from tenfold.data.storage import fingerprint, localise
+from tenfold.errors import Rejected, SourceError
+from tenfold.recipe import Json, digest_of
+from tenfold.stages.context import Context, Reference, section
+from tenfold.store import Workspace
+
+SUMMARY = "summary.json"
+PARTS = ("reader",)
+_FAULTS = {"file": pl.String, "reason": pl.String}
+
+
+def run(context: Context, source: str, strict: bool = False) -> Reference:
+    """Read a source into the store.
+
+    Args:
+        context: recipe and store.
+        source: folder, archive or gs:// address of the raw data.
+        strict: an unusable sample is an error, whatever the recipe says.
+
+    Raises:
+        SourceError: for no data, unusable test samples, or any unusable sample
+            when strict.
+    """
+    recipe = context.recipe
+    channels = context.challenge.reader.channels(recipe)
+    options = section(recipe.data) | {"strict": strict or recipe.data.strict}
+    options["channels"] = channels.to_json() if channels else None
+
+    def work(workspace: Workspace) -> None:
+        with _source_folder(source, workspace) as folder:
+            _ingest(context.challenge, folder, channels, options, workspace)
+
+    return context.build(
+        "ingest", "ingest", {"source": fingerprint(source)}, options, PARTS, work
+    )
+
+
+@contextlib.contextmanager
+def _source_folder(source: str, workspace: Workspace) -> Iterator[Path]:
+    """Give a local folder with the source's files."""
+    scratch = workspace.path.with_name(f".{workspace.path.name}.scratch")
+    yield localise(source, scratch)
+    # Kept after a failure: what is downloaded need not be downloaded again.
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _ingest(
+    challenge: Challenge,
+    folder: Path,
+    channels: Channels | None,
+    options: Json,
+    workspace: Workspace,
+) -> None:
+    scan = challenge.reader.scan(folder)
+    rejected = list(scan.rejected)
+    shards = list(_plan(scan, options["shard_samples"]))
+    done = 0
+    for name, samples in shards:
+        rows = _shard(challenge, name, samples, channels, workspace)
+        rejected += [
+            Rejected(fault["file"], fault["reason"]) for fault in rows["faults"]
+        ]
+        done += len(samples)
+        workspace.progress.update(done, len(scan.samples), "samples")
+    _refuse(rejected, scan, shards, workspace, bool(options["strict"]))
+    catalogue = _catalogue(workspace.path, [name for name, _ in shards])
+    write_table(workspace.path / CATALOGUE, catalogue)
+    faults = [{"file": r.file, "reason": r.reason} for r in rejected]
+    write_table(workspace.path / QUARANTINE, pl.DataFrame(faults, schema=_FAULTS))
+    write_json(workspace.path / SUMMARY, _summary(catalogue, faults))
+
+
+def _plan(scan: Scan, size: int) -> Iterator[tuple[str, Sequence[SourceSample]]]:
+    """Yield (shard name, samples); a shard holds one split."""
+    for split, group in itertools.groupby(
+        sorted(scan.samples, key=lambda sample: (sample.split, sample.id)),
+        key=lambda sample: sample.split,
+    ):
+        for number, chunk in enumerate(_chunks(group, size)):
+            yield f"{split}-{number:05d}", chunk
+
+
+def _chunks(
+    samples: Iterable[SourceSample], size: int
+) -> Iterator[Sequence[SourceSample]]:
+    iterator = iter(samples)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _shard(
+    challenge: Challenge,
+    name: str,
+    samples: Sequence[SourceSample],
+    channels: Channels | None,
+    workspace: Workspace,
+) -> Json:
+    """Pack one shard, unless an earlier attempt did, and return its rows."""
+    directory = workspace.path / SHARDS / name
+    if directory.is_dir():
+        return dict(read_json(directory / ROWS))
+    rows: list[Json] = []
+    faults: list[Json] = []
+    packed: list[Packed] = []
+    for sample, outcome in _pack_all(challenge, samples, channels):
+        if isinstance(outcome, Rejected):
+            faults.append({"file": outcome.file, "reason": outcome.reason})
+            workspace.progress.log("rejected", **faults[-1])
+            continue
+        rows.append(_row(sample, name, len(packed), outcome))
+        packed.append(outcome)
+    content: Json = {"rows": rows, "faults": faults}
+    partials = [p.partials for p in packed if p.partials is not None]
+
+    def save(folder: Path) -> None:
+        if channels is not None and partials:
+            save_partials(folder / PARTIALS, channels.names, partials)
+
+    write_shard(directory, [p.arrays for p in packed], content, save)
+    workspace.persist(
+        *(f.relative_to(workspace.path).as_posix() for f in sorted(directory.iterdir()))
+    )
+    return content
+
+
+def _pack_all(
+    challenge: Challenge, samples: Sequence[SourceSample], channels: Channels | None
+) -> Iterator[tuple[SourceSample, Packed | Rejected]]:
+    """Pack in threads: decompression and array arithmetic release the lock."""
+    reader = challenge.reader
+
+    def pack(sample: SourceSample) -> Packed | Rejected:
+        try:
+            return reader.pack(sample, channels)
+        except Rejected as fault:
+            return fault
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from zip(samples, pool.map(pack, samples), strict=True)
+
+
+def _row(sample: SourceSample, shard: str, row: int, packed: Packed) -> Json:
+    file = next(iter(sample.files.values()))
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "shard": shard,
+        "row": row,
+        "source": file.name,
+        "checksum": sha256_of(file),
+        **packed.columns,
+    }
+
+
+def _refuse(
+    rejected: Sequence[Rejected],
+    scan: Scan,
+    shards: Sequence[tuple[str, Sequence[SourceSample]]],
+    workspace: Workspace,
+    strict: bool,
+) -> None:
+    """Stop where a quarantine entry will not do."""
+    if strict and rejected:
+        first = rejected[0]
+        raise SourceError(
+            f"{len(rejected)} unusable files, the first: {first}; without strict they"
+            " are set aside and counted"
+        )
+    packed = {
+        row["id"]
+        for name, _ in shards
+        for row in read_json(workspace.path / SHARDS / name / ROWS)["rows"]
+    }
+    if not any(s.split == "train" and s.id in packed for s in scan.samples):
+        raise SourceError(f"no train sample is usable; the first fault: {rejected[0]}")
+    lost = [s for s in scan.samples if s.split == "test" and s.id not in packed]
+    if lost:
+        file = next(iter(lost[0].files.values())).name
+        reason = next((r.reason for r in rejected if r.file == file), "unusable")
+        raise SourceError(
+            f"test file {file}: {reason}; a submission needs every test sample, so"
+            " fetch it again"
+        )
+
+
+def _catalogue(path: Path, shards: Sequence[str]) -> pl.DataFrame:
+    rows = [row for s in shards for row in read_json(path / SHARDS / s / ROWS)["rows"]]
+    return pl.DataFrame(rows, infer_schema_length=None).sort("split", "id")
+
+
+def _summary(catalogue: pl.DataFrame, faults: Sequence[Json]) -> Json:
+    """Count what was read; the fingerprint names the data set by its content."""
+    counts = catalogue.group_by("split").len().sort("split")
+    content = catalogue.select("id", "split", "checksum").sort("id").rows()
+    return {
+        "fingerprint": digest_of([list(row) for row in content])[:24],
+        "samples": dict(counts.iter_rows()),
+        "quarantined": len(faults),
+    }

@@ -1,0 +1,206 @@
+"""predict: every member over a range of the test samples, fused on the way.
+
+Each shard is read once a member and averaged in place; members stay in memory
+up to a limit and are cycled shard by shard above it. A finished shard is kept,
+so a killed worker goes on with the next.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from lightning.fabric import Fabric
+from safetensors.torch import load_file
+from torch import nn
+
+from tenfold.challenges import Challenge
+from tenfold.data.arrays import Arrays
+from tenfold.data.dataset import CATALOGUE, SHARDS, Dataset, write_table
+from tenfold.data.files import read_json
+from tenfold.data.shards import ROWS, write_shard
+from tenfold.ensembling.average import Average
+from tenfold.errors import RecipeError, StoreError
+from tenfold.recipe import Json, PredictOptions
+from tenfold.stages import train, tune
+from tenfold.stages.context import Context, Reference, section
+from tenfold.store import Entry, Workspace
+from tenfold.training.engine import infer
+from tenfold.training.task import TorchTask
+
+PARTS = ("model", "decision")
+
+
+@dataclass(frozen=True)
+class EnsembleMember:
+    """One trained fold that takes part, with its weight in its role's average."""
+
+    entry: Entry
+    model: str
+    role: str
+    weight: float
+
+
+def run(
+    context: Context, dataset: Reference, decision: Reference, worker: int
+) -> Reference:
+    """Predict this worker's share of the test shards.
+
+    Args:
+        context: recipe and store.
+        dataset: from ingest.
+        decision: from tune; it names the members.
+        worker: 0 … predict.workers - 1.
+
+    Raises:
+        StoreError: naming a member whose files are not what its manifest says.
+    """
+    options = context.recipe.predict
+    if not 0 <= worker < options.workers:
+        raise RecipeError(f"no worker {worker}; predict.workers is {options.workers}")
+    data, tuned = context.entry(dataset), context.entry(decision)
+    decided = tuned.json(tune.DECISION)
+
+    def work(workspace: Workspace) -> None:
+        members = open_members(context, decided)
+        predictor = Predictor(context, Dataset(data.path), members, decided["choice"])
+        predictor.run(worker, options.workers, workspace)
+
+    inputs = {"dataset": data.address, "decision": tuned.address}
+    used = section(options) | {"worker": worker}
+    del used["resident"]
+    label = f"predict, worker {worker + 1} of {options.workers}"
+    return context.build("predict", label, inputs, used, PARTS, work)
+
+
+def open_members(context: Context, decided: Json) -> list[EnsembleMember]:
+    """Open every trained fold that the decision gives a weight above 0."""
+    weigh = context.challenge.decision.member_weight
+    members = []
+    for row in decided["members"]:
+        for fold, address in sorted(row["folds"].items(), key=lambda i: int(i[0])):
+            weight = weigh(decided["choice"], row["model"], int(fold))
+            if weight <= 0:
+                continue
+            try:
+                entry = context.store.open(address)
+            except StoreError as error:
+                raise StoreError(
+                    f"member {row['model']}, fold {fold}, is not intact: {error}"
+                ) from None
+            members.append(EnsembleMember(entry, row["model"], row["role"], weight))
+    return members
+
+
+class Predictor:
+    """The ensemble over shards of a data set.
+
+    Args:
+        context: recipe and store.
+        dataset: its test samples are predicted.
+        members: with their weights.
+        choice: the challenge's part of the decision.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        dataset: Dataset,
+        members: Sequence[EnsembleMember],
+        choice: Json,
+    ) -> None:
+        self._context, self._dataset, self._choice = context, dataset, choice
+        self._members = members
+        self._options: PredictOptions = context.recipe.predict
+        self._fabric = Fabric(
+            accelerator="auto", devices=1, precision=self._options.precision
+        )
+        self._loaded: dict[str, tuple[TorchTask, nn.Module]] = {}
+
+    def run(self, worker: int, workers: int, workspace: Workspace) -> None:
+        """Predict every `workers`-th shard, from `worker` on."""
+        test = self._dataset.rows("test")
+        shards = test["shard"].unique().sort().to_list()
+        mine = test.filter(pl.col("shard").is_in(shards[worker::workers]))
+        total = len(mine) * len(self._members)
+        done, rows = 0, []
+        for (name,), part in mine.group_by("shard", maintain_order=True):
+            ids = part["id"].sort().to_list()
+            directory = workspace.path / SHARDS / str(name)
+            if not directory.is_dir():
+                self._shard(str(name), ids, workspace, done, total)
+            done += len(ids) * len(self._members)
+            rows += read_json(directory / ROWS)["rows"]
+        table = pl.DataFrame(rows, infer_schema_length=None) if rows else _no_rows()
+        write_table(workspace.path / CATALOGUE, table)
+
+    def _shard(
+        self, name: str, ids: list[str], workspace: Workspace, done: int, total: int
+    ) -> None:
+        averages: dict[str, dict[str, Average]] = {id_: {} for id_ in ids}
+        contribute = self._context.challenge.decision.contribute
+        for member in self._members:
+            for id_, outputs in self._outputs(member, ids):
+                average = averages[id_].setdefault(member.role, Average())
+                average.add(contribute(outputs, self._choice), member.weight)
+                done += 1
+                workspace.progress.update(done, total, "member × sample")
+        predictions, rows = [], []
+        for row, id_ in enumerate(ids):
+            prediction, facts = self._decide(id_, averages.pop(id_))
+            predictions.append(prediction)
+            rows.append(
+                {"id": id_, "split": "test", "shard": name, "row": row, **facts}
+            )
+        directory = workspace.path / SHARDS / name
+        write_shard(directory, predictions, {"rows": rows})
+        files = sorted(directory.iterdir())
+        workspace.persist(*(f.relative_to(workspace.path).as_posix() for f in files))
+
+    def _decide(
+        self, id_: str, averages: dict[str, Average]
+    ) -> tuple[Arrays, dict[str, Any]]:
+        decision = self._context.challenge.decision
+        arrays = self._dataset.sample(id_)
+        means = {role: average.result() for role, average in averages.items()}
+        prediction = decision.decide(means, arrays, self._choice)
+        return prediction, dict(decision.describe(prediction, arrays))
+
+    def _outputs(
+        self, member: EnsembleMember, ids: list[str]
+    ) -> Iterator[tuple[str, Arrays]]:
+        task, model = self._load(member)
+        yield from infer(
+            task, model, self._dataset, ids, self._fabric, self._options.batch
+        )
+
+    def _load(self, member: EnsembleMember) -> tuple[TorchTask, nn.Module]:
+        """Return a member ready on the device, from memory if it is there."""
+        address = member.entry.address
+        if address not in self._loaded:
+            loaded = load_member(self._context, member)
+            self._fabric.to_device(loaded[1])
+            if len(self._members) > self._options.resident:
+                self._loaded.clear()
+            self._loaded[address] = loaded
+        return self._loaded[address]
+
+
+def load_member(
+    context: Context, member: EnsembleMember
+) -> tuple[TorchTask, nn.Module]:
+    """Build a member from its `model.json` and fill in its weights."""
+    challenge: Challenge = context.challenge
+    description = member.entry.json(train.MODEL)
+    task: TorchTask = challenge.model.task(
+        context.recipe, context.recipe.member(member.model)
+    )
+    model = task.restore(description)
+    model.load_state_dict(load_file(train.weights_path(member.entry.path, description)))
+    model.requires_grad_(False)
+    return task, model
+
+
+def _no_rows() -> pl.DataFrame:
+    columns = {"id": pl.String, "split": pl.String, "shard": pl.String, "row": pl.Int64}
+    return pl.DataFrame(schema=columns)

@@ -1,0 +1,33 @@
+"""preview: which predictions a person should look at, and what looks odd."""
+
+import polars as pl
+
+from tenfold.data.dataset import Dataset, write_table
+from tenfold.data.files import write_json
+from tenfold.stages import submit
+from tenfold.stages.context import Context, Reference, section
+from tenfold.store import Workspace
+
+GALLERY, TABLE = "gallery.json", "predictions.parquet"
+PARTS = ("drawing",)
+
+
+def run(context: Context, dataset: Reference, submission: Reference) -> Reference:
+    """Choose informative samples and compare with the training distribution."""
+    data, submitted = context.entry(dataset), context.entry(submission)
+    options = context.recipe.preview
+    drawing = context.challenge.drawing
+
+    def work(workspace: Workspace) -> None:
+        catalogue = Dataset(data.path)
+        table = pl.read_parquet(submitted.path / submit.TABLE)
+        test = table.join(catalogue.rows("test").drop("split", "shard", "row"), on="id")
+        content = {
+            "samples": dict(drawing.choose(test, options.samples)),
+            "warnings": drawing.warnings(test, catalogue.rows("train")),
+        }
+        write_json(workspace.path / GALLERY, content)
+        write_table(workspace.path / TABLE, test)
+
+    inputs = {"dataset": data.address, "submission": submitted.address}
+    return context.build("preview", "preview", inputs, section(options), PARTS, work)

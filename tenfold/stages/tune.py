@@ -1,0 +1,130 @@
+"""tune: the decision, chosen on out-of-fold outputs and on nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tenfold.data.arrays import Arrays
+from tenfold.data.dataset import Dataset
+from tenfold.data.files import write_json
+from tenfold.errors import LeakError
+from tenfold.folds import FoldTable
+from tenfold.recipe import Json
+from tenfold.stages import evaluate, train
+from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.split import open_folds
+from tenfold.store import Entry, Store, Workspace
+
+DECISION, SCORES = "decision.json", "scores.json"
+PARTS = ("decision", "scoring")
+
+
+def run(
+    context: Context, dataset: Reference, folds: Reference, leaderboard: Reference
+) -> Reference:
+    """Choose how the models' outputs become predictions.
+
+    Args:
+        context: recipe and store.
+        dataset: from ingest.
+        folds: from split; their proof is checked.
+        leaderboard: from the last evaluate; it names every trained fold.
+    """
+    recipe = context.recipe
+    data, split = context.entry(dataset), context.entry(folds)
+    board = context.entry(leaderboard)
+    table = open_folds(split, data)
+    options = section(getattr(recipe, "tune"))  # noqa: B009
+
+    def work(workspace: Workspace) -> None:
+        held_out = HeldOut(
+            context.store, Dataset(data.path), table, board.json(evaluate.LEADERBOARD)
+        )
+        result = context.challenge.decision.tune(
+            recipe,
+            held_out,
+            lambda done: workspace.progress.update(done, len(held_out), "samples"),
+        )
+        _write(workspace, result, board.json(evaluate.LEADERBOARD))
+
+    inputs = {
+        "dataset": data.address,
+        "folds": split.address,
+        "leaderboard": board.address,
+    }
+    return context.build("tune", "tune", inputs, options, PARTS, work)
+
+
+def _write(workspace: Workspace, result: Json, board: Sequence[Json]) -> None:
+    members = [
+        {"model": row["model"], "role": row["role"], "folds": row["folds"]}
+        for row in sorted(board, key=lambda row: str(row["model"]))
+    ]
+    decision = {
+        "members": members,
+        "choice": result["decision"],
+        "statement": result["statement"],
+        "score": result["honest"],
+    }
+    write_json(workspace.path / DECISION, decision)
+    scores = {name: result[name] for name in ("honest", "naive", "baseline", "curve")}
+    scores["selected_on_fold"] = [r["model"] for r in board if r["selected_on_fold"]]
+    write_json(workspace.path / SCORES, scores)
+
+
+class HeldOut:
+    """Out-of-fold outputs of every model, joined by sample.
+
+    Each sample's outputs come from the one fold that held it out; it is checked
+    against the folds, so an output of a sample that was trained on cannot get in.
+
+    Args:
+        store: holds the trained folds.
+        dataset: the samples.
+        folds: checked.
+        board: rows of the leaderboard.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        dataset: Dataset,
+        folds: FoldTable,
+        board: Sequence[Mapping[str, object]],
+    ) -> None:
+        self._dataset, self._folds = dataset, folds
+        self._rows = {str(row["model"]): dict(row) for row in board}
+        self.models = tuple(sorted(self._rows))
+        # A fold that failed for one model is left out for all: weights over
+        # models need every model's opinion of a sample.
+        common = set.intersection(*(set(r["folds"]) for r in self._rows.values()))  # type: ignore[call-overload]
+        self.folds = tuple(sorted(int(fold) for fold in common))
+        self._outputs = {
+            (model, fold): self._open(store.open(row["folds"][str(fold)]), fold)  # type: ignore[index]
+            for model, row in self._rows.items()
+            for fold in self.folds
+        }
+
+    def _open(self, entry: Entry, fold: int) -> Dataset:
+        outputs = Dataset(entry.path / train.OUT_OF_FOLD)
+        expected = self._folds.held_out(fold)
+        found = outputs.catalogue["id"].sort().to_list()
+        if entry.json(train.METRICS)["fold"] != fold or found != expected:
+            raise LeakError(
+                f"{entry.address} does not hold the outputs of fold {fold}'s held-out"
+                " samples, and of those only; train it again"
+            )
+        return outputs
+
+    def __len__(self) -> int:
+        return sum(len(self._folds.held_out(fold)) for fold in self.folds)
+
+    def samples(self) -> Iterator[tuple[str, int, Arrays, Mapping[str, Arrays]]]:
+        """Yield (id, fold, sample, outputs by model), each sample once."""
+        for fold in self.folds:
+            for id_ in self._folds.held_out(fold):
+                outputs = {m: self._outputs[m, fold].sample(id_) for m in self.models}
+                yield id_, fold, self._dataset.sample(id_), outputs
+
+    def scores(self, model: str) -> dict[int, float]:
+        """Return the monitored score of each of a model's folds."""
+        scores: Mapping[str, float] = self._rows[model]["fold_scores"]  # type: ignore[assignment]
+        return {int(fold): float(score) for fold, score in scores.items()}

@@ -1,0 +1,1 @@
+"""Engines: how a network is trained, checkpointed and resumed."""
