@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tenfold.data.arrays import IntArray
 from tenfold.errors import LeakError, RecipeError
@@ -31,6 +30,9 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
     Raises:
         RecipeError: if there are fewer groups than folds.
     """
+    # Only making folds needs scikit-learn; those who read them start quicker.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     distinct = len(np.unique(groups))
     if distinct < k:
         raise RecipeError(
@@ -139,6 +141,8 @@ def random_leak(
         `samples`: share of held-out samples with a near-duplicate in training;
         `groups`: number of groups on two sides.
     """
+    from sklearn.model_selection import StratifiedKFold
+
     labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
     rarest = int(np.bincount(labels).min()) if len(labels) else 0
     if rarest < k:

@@ -244,7 +244,7 @@ class SubmissionPart(Protocol):
         """
 
     def score(self, path: Path, truth: Path) -> dict[str, float]:
-        """Score a submission against a folder of truth."""
+        """Score a submission against a folder of truth, e.g. synth's `truth`."""
 
 
 class DrawingPart(Protocol):

@@ -37,9 +37,8 @@ class Axis:
     def bins(self, values: Float32Array) -> IntArray:
         """Return the bin of each value, 0 … BINS - 1."""
         position = np.arcsinh((values - self.centre) / self.scale) / self._limit()
-        bins: IntArray = np.clip((position + 1) * (BINS / 2), 0, BINS - 1).astype(
-            np.int64
-        )
+        place = np.clip((position + 1) * (BINS / 2), 0, BINS - 1)
+        bins: IntArray = place.astype(np.int64)
         return bins
 
     def edges(self) -> Float64Array:

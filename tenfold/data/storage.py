@@ -430,7 +430,7 @@ def _is_complete(target: Path) -> bool:
     sizes = read_json(target / _CONTENTS)
     found = {name: (target / name).stat().st_size for name in files_below(target)}
     found.pop(_CONTENTS)
-    return sizes == found
+    return bool(sizes == found)
 
 
 def _fetch(

@@ -7,12 +7,10 @@ from tenfold.challenges import ScoringPart
 from tenfold.data.files import write_json
 from tenfold.errors import LeakError, TrainingError
 from tenfold.recipe import Json
-from tenfold.stages import train
 from tenfold.stages.context import OK, Context, Reference
-from tenfold.stages.split import open_folds
+from tenfold.stages.entries import LEADERBOARD, METRICS, open_folds
 from tenfold.store import Entry, Workspace
 
-LEADERBOARD, METRICS = "leaderboard.json", "metrics.json"
 PARTS = ("scoring",)
 
 
@@ -51,7 +49,7 @@ def run(
             raise LeakError(
                 f"{entry.address} was trained on other folds; train it again"
             )
-    inputs = {f"fold_{e.json(train.METRICS)['fold']}": e.address for e in entries}
+    inputs = {f"fold_{e.json(METRICS)['fold']}": e.address for e in entries}
     inputs |= {"dataset": data.address, "folds": split.address}
     inputs |= {"leaderboard": board.address} if board else {}
 
@@ -65,7 +63,7 @@ def run(
 def _check_complete(
     model: str, entries: Sequence[Entry], failed: Sequence[str], k: int, allowed: int
 ) -> None:
-    found = sorted(int(entry.json(train.METRICS)["fold"]) for entry in entries)
+    found = sorted(int(entry.json(METRICS)["fold"]) for entry in entries)
     if len(set(found)) != len(found):
         raise TrainingError(f"{model}: a fold comes twice among {found}")
     if len(found) + len(failed) < k:
@@ -91,7 +89,7 @@ def _evaluate(
     rows: list[Json] = []
     total: Any = None
     for entry in entries:
-        metrics = entry.json(train.METRICS)
+        metrics = entry.json(METRICS)
         tally = scoring.from_json(metrics["tally"])
         total = tally if total is None else total + tally
         rows.append({"fold": metrics["fold"], "address": entry.address, **metrics})

@@ -16,9 +16,9 @@ from tenfold.grouping.overlap import OverlapOptions, find_overlaps
 from tenfold.grouping.similarity import similar_pairs
 from tenfold.recipe import EmbeddingSearch, GroupOptions, Json, OverlapSearch
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.entries import EDGES, GROUPS, SUMMARY
 from tenfold.store import Workspace
 
-GROUPS, EDGES, SUMMARY = "groups.parquet", "edges.parquet", "summary.json"
 PARTS = ("duplicates",)
 _EDGE_COLUMNS = {
     "a": pl.String,

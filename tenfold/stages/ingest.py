@@ -19,9 +19,9 @@ from tenfold.data.storage import fingerprint, localise
 from tenfold.errors import Rejected, SourceError
 from tenfold.recipe import Json, digest_of
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.entries import SUMMARY
 from tenfold.store import Workspace
 
-SUMMARY = "summary.json"
 PARTS = ("reader",)
 _FAULTS = {"file": pl.String, "reason": pl.String}
 

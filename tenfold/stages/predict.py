@@ -5,12 +5,11 @@ up to a limit and are cycled shard by shard above it. A finished shard is kept,
 so a killed worker goes on with the next.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import nn
 
@@ -22,8 +21,8 @@ from tenfold.data.shards import ROWS, write_shard
 from tenfold.ensembling.average import Average
 from tenfold.errors import RecipeError, StoreError
 from tenfold.recipe import Json, PredictOptions
-from tenfold.stages import train, tune
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.entries import DECISION, MODEL
 from tenfold.store import Entry, Workspace
 from tenfold.training.engine import infer
 from tenfold.training.task import TorchTask
@@ -59,7 +58,7 @@ def run(
     if not 0 <= worker < options.workers:
         raise RecipeError(f"no worker {worker}; predict.workers is {options.workers}")
     data, tuned = context.entry(dataset), context.entry(decision)
-    decided = tuned.json(tune.DECISION)
+    decided = tuned.json(DECISION)
 
     def work(workspace: Workspace) -> None:
         members = open_members(context, decided)
@@ -138,17 +137,17 @@ class Predictor:
         self, name: str, ids: list[str], workspace: Workspace, done: int, total: int
     ) -> None:
         averages: dict[str, dict[str, Average]] = {id_: {} for id_ in ids}
-        contribute = self._context.challenge.decision.contribute
         for member in self._members:
             for id_, outputs in self._outputs(member, ids):
                 average = averages[id_].setdefault(member.role, Average())
-                average.add(contribute(outputs, self._choice), member.weight)
+                average.add(self.contribution(outputs), member.weight)
                 done += 1
                 workspace.progress.update(done, total, "member × sample")
         predictions, rows = [], []
         for row, id_ in enumerate(ids):
-            prediction, facts = self._decide(id_, averages.pop(id_))
+            prediction = self.decide(id_, averages.pop(id_))
             predictions.append(prediction)
+            facts = self._describe(id_, prediction)
             rows.append(
                 {"id": id_, "split": "test", "shard": name, "row": row, **facts}
             )
@@ -157,14 +156,23 @@ class Predictor:
         files = sorted(directory.iterdir())
         workspace.persist(*(f.relative_to(workspace.path).as_posix() for f in files))
 
-    def _decide(
-        self, id_: str, averages: dict[str, Average]
-    ) -> tuple[Arrays, dict[str, Any]]:
-        decision = self._context.challenge.decision
-        arrays = self._dataset.sample(id_)
+    def contribution(self, outputs: Arrays) -> Arrays:
+        """Return what a member's outputs of one sample add to the average."""
+        return self._context.challenge.decision.contribute(outputs, self._choice)
+
+    def decide(self, id_: str, averages: Mapping[str, Average]) -> Arrays:
+        """Return the prediction of a sample from the averages of each role."""
         means = {role: average.result() for role, average in averages.items()}
-        prediction = decision.decide(means, arrays, self._choice)
-        return prediction, dict(decision.describe(prediction, arrays))
+        arrays = self._dataset.sample(id_)
+        return self._context.challenge.decision.decide(means, arrays, self._choice)
+
+    def _describe(self, id_: str, prediction: Arrays) -> dict[str, float]:
+        arrays = self._dataset.sample(id_)
+        return dict(self._context.challenge.decision.describe(prediction, arrays))
+
+    def test_outputs(self, member: EnsembleMember) -> Iterator[tuple[str, Arrays]]:
+        """Yield one member's outputs of every test sample, in order of id."""
+        yield from self._outputs(member, self._dataset.rows("test")["id"].to_list())
 
     def _outputs(
         self, member: EnsembleMember, ids: list[str]
@@ -191,12 +199,12 @@ def load_member(
 ) -> tuple[TorchTask, nn.Module]:
     """Build a member from its `model.json` and fill in its weights."""
     challenge: Challenge = context.challenge
-    description = member.entry.json(train.MODEL)
+    description = member.entry.json(MODEL)
     task: TorchTask = challenge.model.task(
         context.recipe, context.recipe.member(member.model)
     )
     model = task.restore(description)
-    model.load_state_dict(load_file(train.weights_path(member.entry.path, description)))
+    model.load_state_dict(load_file(member.entry.path / description["weights"]))
     model.requires_grad_(False)
     return task, model
 

@@ -4,11 +4,10 @@ import polars as pl
 
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import write_json
-from tenfold.stages import submit
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.entries import GALLERY, PREDICTIONS
 from tenfold.store import Workspace
 
-GALLERY, TABLE = "gallery.json", "predictions.parquet"
 PARTS = ("drawing",)
 
 
@@ -20,14 +19,14 @@ def run(context: Context, dataset: Reference, submission: Reference) -> Referenc
 
     def work(workspace: Workspace) -> None:
         catalogue = Dataset(data.path)
-        table = pl.read_parquet(submitted.path / submit.TABLE)
+        table = pl.read_parquet(submitted.path / PREDICTIONS)
         test = table.join(catalogue.rows("test").drop("split", "shard", "row"), on="id")
         content = {
             "samples": dict(drawing.choose(test, options.samples)),
             "warnings": drawing.warnings(test, catalogue.rows("train")),
         }
         write_json(workspace.path / GALLERY, content)
-        write_table(workspace.path / TABLE, test)
+        write_table(workspace.path / PREDICTIONS, test)
 
     inputs = {"dataset": data.address, "submission": submitted.address}
     return context.build("preview", "preview", inputs, section(options), PARTS, work)

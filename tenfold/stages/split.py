@@ -5,14 +5,13 @@ import polars as pl
 from tenfold.challenges import Challenge
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import write_json
-from tenfold.errors import LeakError, StoreError
+from tenfold.errors import StoreError
 from tenfold.folds import NO_FOLD, FoldTable, assign, random_leak
 from tenfold.recipe import Json, SplitOptions
-from tenfold.stages import group, ingest
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.entries import FOLDS, GROUPS, PROOF, SUMMARY
 from tenfold.store import Entry, Workspace
 
-FOLDS, PROOF, SUMMARY = "folds.parquet", "proof.json", "summary.json"
 PARTS = ("strata",)
 
 
@@ -40,7 +39,7 @@ def _split(
     workspace: Workspace,
 ) -> None:
     catalogue = Dataset(data.path).rows("train")
-    groups = pl.read_parquet(grouped.path / group.GROUPS)
+    groups = pl.read_parquet(grouped.path / GROUPS)
     strata = challenge.strata.strata(catalogue, options.strata)
     kept = challenge.strata.keep(catalogue, options)
     table = catalogue.select("id").with_columns(stratum=strata, kept=kept)
@@ -52,7 +51,7 @@ def _split(
     placed = used.select("id").with_columns(fold=pl.Series(fold))
     table = table.join(placed, on="id", how="left").sort("id")
     table = table.with_columns(pl.col("fold").fill_null(NO_FOLD)).drop("kept", "size")
-    fingerprint = data.json(ingest.SUMMARY)["fingerprint"]
+    fingerprint = data.json(SUMMARY)["fingerprint"]
     folds = FoldTable(table, options.k, fingerprint)
     folds.check()
     write_table(workspace.path / FOLDS, table)
@@ -75,25 +74,3 @@ def _summarise(
         rows.append(row | {name: int(part[name].sum()) for name in measures})
     left_out = joined.filter(pl.col("fold") == NO_FOLD)["id"].to_list()
     return {"folds": rows, "left_out": sorted(left_out)}
-
-
-def open_folds(entry: Entry, dataset: Entry) -> FoldTable:
-    """Read folds and check their proof against the data set they are used on.
-
-    Raises:
-        StoreError: if they are of another data set.
-        LeakError: if the proof does not hold.
-    """
-    proof = entry.json(PROOF)
-    fingerprint = dataset.json(ingest.SUMMARY)["fingerprint"]
-    if proof["fingerprint"] != fingerprint:
-        raise StoreError(
-            f"the folds are of data set {proof['fingerprint']}, this one is"
-            f" {fingerprint}; run split on it"
-        )
-    table = pl.read_parquet(entry.path / FOLDS)
-    folds = FoldTable(table, proof["k"], proof["fingerprint"])
-    folds.check()
-    if folds.proof() != proof:
-        raise LeakError("the fold table is not the one its proof is about; run split")
-    return folds

@@ -12,9 +12,9 @@ from tenfold.data.dataset import CATALOGUE, Dataset, write_table
 from tenfold.data.files import sha256_of, write_json
 from tenfold.errors import StoreError, SubmissionError
 from tenfold.stages.context import Context, Reference
+from tenfold.stages.entries import PREDICTIONS, SUMMARY
 from tenfold.store import Entry, Workspace
 
-SUMMARY, TABLE = "summary.json", "predictions.parquet"
 PARTS = ("submission",)
 
 
@@ -65,7 +65,7 @@ def _submit(
     file = workspace.path / submission.FILE
     read_back(submission, file, place, ids, workspace)
     table = pl.concat([p.catalogue for p in predicted], how="diagonal").sort("id")
-    write_table(workspace.path / TABLE, table)
+    write_table(workspace.path / PREDICTIONS, table)
     summary = {
         "file": submission.FILE,
         "samples": len(ids),

@@ -1,7 +1,6 @@
 """train: one model on one fold, then its predictions of the held-out samples."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,15 +16,20 @@ from tenfold.errors import TrainingError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json, Member, Resources
 from tenfold.stages.context import Context, Reference, section
-from tenfold.stages.split import open_folds
+from tenfold.stages.entries import (
+    HISTORY,
+    METRICS,
+    MODEL,
+    OUT_OF_FOLD,
+    WEIGHTS,
+    open_folds,
+)
 from tenfold.store import Workspace
 from tenfold.training.checkpoints import Resume
 from tenfold.training.engine import Fitted, Job, Trainer
 from tenfold.training.order import step_seed
 from tenfold.training.task import TorchTask
 
-MODEL, OUT_OF_FOLD, METRICS = "model.json", "out_of_fold", "metrics.json"
-HISTORY = "history.parquet"
 PARTS = ("model", "scoring")
 _PICTURED = 6
 _SHARD = 64
@@ -152,7 +156,7 @@ def _save_model(
     fitted: Fitted,
 ) -> None:
     """Save every kind of weights; load into the model the kind that is used."""
-    folder = workspace.path / "weights"
+    folder = workspace.path / WEIGHTS
     folder.mkdir(exist_ok=True)
     for kind, state in fitted.weights.items():
         tensors = {name: tensor.contiguous() for name, tensor in state.items()}
@@ -165,7 +169,7 @@ def _save_model(
         "role": member.role,
         "fold": fold,
         "engine": member.engine,
-        "weights": f"weights/{used}.safetensors",
+        "weights": f"{WEIGHTS}/{used}.safetensors",
         "threads": fitted.threads,
     }
     write_json(workspace.path / MODEL, description)
@@ -211,8 +215,3 @@ def _test_figures(scoring: ScoringPart, tally: Any) -> Json:
         "score": figures[scoring.MONITOR],
         "figures": {f"test/{name}": value for name, value in figures.items()},
     }
-
-
-def weights_path(entry: Path, description: Json) -> Path:
-    """Return the file of the weights that a model uses."""
-    return entry / str(description["weights"])

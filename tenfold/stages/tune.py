@@ -8,12 +8,17 @@ from tenfold.data.files import write_json
 from tenfold.errors import LeakError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json
-from tenfold.stages import evaluate, train
 from tenfold.stages.context import Context, Reference, section
-from tenfold.stages.split import open_folds
+from tenfold.stages.entries import (
+    DECISION,
+    LEADERBOARD,
+    METRICS,
+    OUT_OF_FOLD,
+    SCORES,
+    open_folds,
+)
 from tenfold.store import Entry, Store, Workspace
 
-DECISION, SCORES = "decision.json", "scores.json"
 PARTS = ("decision", "scoring")
 
 
@@ -36,14 +41,14 @@ def run(
 
     def work(workspace: Workspace) -> None:
         held_out = HeldOut(
-            context.store, Dataset(data.path), table, board.json(evaluate.LEADERBOARD)
+            context.store, Dataset(data.path), table, board.json(LEADERBOARD)
         )
         result = context.challenge.decision.tune(
             recipe,
             held_out,
             lambda done: workspace.progress.update(done, len(held_out), "samples"),
         )
-        _write(workspace, result, board.json(evaluate.LEADERBOARD))
+        _write(workspace, result, board.json(LEADERBOARD))
 
     inputs = {
         "dataset": data.address,
@@ -104,10 +109,10 @@ class HeldOut:
         }
 
     def _open(self, entry: Entry, fold: int) -> Dataset:
-        outputs = Dataset(entry.path / train.OUT_OF_FOLD)
+        outputs = Dataset(entry.path / OUT_OF_FOLD)
         expected = self._folds.held_out(fold)
         found = outputs.catalogue["id"].sort().to_list()
-        if entry.json(train.METRICS)["fold"] != fold or found != expected:
+        if entry.json(METRICS)["fold"] != fold or found != expected:
             raise LeakError(
                 f"{entry.address} does not hold the outputs of fold {fold}'s held-out"
                 " samples, and of those only; train it again"

@@ -116,9 +116,15 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 def score(path: Path, truth: Path) -> dict[str, float]:
     """Score a tar or folder against a folder of `<ID>_kelp.tif`.
 
+    Args:
+        path: the submission.
+        truth: the masks' folder, or the `truth` folder that `synth` writes.
+
     Raises:
         SubmissionError: if the ids differ.
     """
+    below = truth / "test_kelp"
+    truth = below if below.is_dir() else truth
     names = {
         file.name.removesuffix(_SUFFIX): file for file in truth.glob(f"*{_SUFFIX}")
     }

@@ -1,0 +1,25 @@
+"""The train component."""
+
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+
+
+def train(
+    store: str,
+    recipe: str,
+    member: str,
+    fold: int,
+    dataset: Input[Dataset],
+    folds: Input[Artifact],
+    model: Output[Model],
+    metrics: Output[Metrics],
+    report: Output[HTML],
+) -> None:
+    """Train one model on all folds but one; go on from a checkpoint if there is one."""
+    from components.outputs import publish
+    from tenfold.stages import train as stage
+    from tenfold.stages.context import Context, read_reference
+
+    context = Context.of(recipe, store)
+    data, split = read_reference(dataset.path), read_reference(folds.path)
+    done = stage.run(context, data, split, member, fold)
+    publish(context, done, model, report, metrics)

@@ -1,0 +1,24 @@
+"""The tune component."""
+
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
+
+
+def tune(
+    store: str,
+    recipe: str,
+    dataset: Input[Dataset],
+    folds: Input[Artifact],
+    leaderboard: Input[Artifact],
+    decision: Output[Artifact],
+    metrics: Output[Metrics],
+    report: Output[HTML],
+) -> None:
+    """Choose weights and thresholds on out-of-fold predictions alone."""
+    from components.outputs import publish
+    from tenfold.stages import tune as stage
+    from tenfold.stages.context import Context, read_reference
+
+    context = Context.of(recipe, store)
+    data, split = read_reference(dataset.path), read_reference(folds.path)
+    done = stage.run(context, data, split, read_reference(leaderboard.path))
+    publish(context, done, decision, report, metrics)

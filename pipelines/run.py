@@ -1,0 +1,253 @@
+"""Runs a challenge on this machine, from raw data to report."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from pipelines.watch import Watch, references
+from tenfold.challenges import find_challenge, load_recipe
+from tenfold.codeversion import code_version
+from tenfold.data.files import atomic_directory, write_json
+from tenfold.data.storage import fingerprint
+from tenfold.errors import StoreError, TenfoldError
+from tenfold.recipe import Recipe, digest_of
+from tenfold.stages.context import OK, Context, Reference, read_reference
+from tenfold.stages.report import (
+    RunRecord,
+    headline,
+    read_run,
+    run_code,
+    times,
+    write_report,
+)
+from tenfold.store import Store
+
+RUNS = Path("runs")
+_REASON = re.compile(r"(?:tenfold\.[\w.]+|\w+)(?:Error|Rejected|Exception): .+")
+
+
+class RunError(TenfoldError):
+    """A task of the graph failed."""
+
+
+def run(
+    challenge: str,
+    recipe: str = "smoke",
+    source: str | None = None,
+    out: Path | None = None,
+    settings: Sequence[str] = (),
+    store: str | None = None,
+) -> RunRecord:
+    """Run a challenge, doing only what is not in the store yet.
+
+    Args:
+        challenge: name of a challenge.
+        recipe: preset, or path of a YAML file.
+        source: raw data; none: a synthetic set is made.
+        out: folder of the run; `runs/<challenge>-<recipe>`.
+        settings: overrides such as `split.k=5`.
+        store: folder or gs:// address; `runs/store`.
+
+    Raises:
+        RunError: naming what went wrong and where the log is.
+    """
+    started = time.monotonic()
+    loaded = load_recipe(challenge, recipe, settings)
+    folder = (out or RUNS / f"{challenge}-{loaded.name}").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    address = store or str((RUNS / "store").absolute())
+    truth = None
+    if source is None:
+        made = synthesise(loaded, RUNS.absolute() / "data")
+        source, truth = str(made / "data"), str(made / "truth")
+    record = RunRecord(
+        recipe=loaded.to_json(),
+        source=source,
+        fingerprint=fingerprint(source),
+        store=address,
+        code=run_code(challenge),
+        tasks=(),
+        truth=truth,
+    )
+    finished = _finished_before(record, folder)
+    if finished is None:
+        finished = _work(record, folder, started)
+    typer.echo(summary(finished, folder, time.monotonic() - started))
+    return finished
+
+
+def synthesise(recipe: Recipe, directory: Path) -> Path:
+    """Return a folder with the recipe's synthetic data, making it if need be."""
+    challenge = find_challenge(recipe.challenge)
+    options = getattr(recipe, "synth", None)
+    content = [
+        options.model_dump(mode="json") if options else None,
+        code_version([challenge.module("synth")]),
+    ]
+    folder = directory / f"{recipe.challenge}-{digest_of(content)[:12]}"
+    if not folder.exists():
+        typer.echo(f"synthesising data in {folder}", err=True)
+        with atomic_directory(folder) as temporary:
+            challenge.synth.synthesise(temporary, options)
+    return folder
+
+
+def _finished_before(record: RunRecord, folder: Path) -> RunRecord | None:
+    """Return the run that did all this already, if its results are intact."""
+    try:
+        earlier = read_run(folder)
+    except StoreError:
+        return None
+    same = replace(earlier, tasks=(), judged=None, seconds=0.0) == record
+    context = earlier.context
+    wanted = [*earlier.tasks, *([earlier.judged] if earlier.judged else [])]
+    if not same or any(task.status != OK for task in wanted):
+        return None
+    if any(context.store.find(task.address) is None for task in wanted):
+        return None
+    kept = tuple(replace(task, reused=True) for task in earlier.tasks)
+    return replace(earlier, tasks=kept)
+
+
+def _work(record: RunRecord, folder: Path, started: float) -> RunRecord:
+    """Run the graph, judge and report."""
+    root = folder / "pipeline"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    order = folder / "order.json"
+    values = {"recipe": record.recipe, "source": record.source, "store": record.store}
+    write_json(order, {**values, "root": str(root)})
+    _run_graph(order, folder / "run.log", Watch(Store(record.store).root, root))
+    tasks = tuple(references(root))
+    record = replace(record, tasks=_in_order(tasks))
+    if record.truth is not None:
+        record = replace(record, judged=_judge(record, folder))
+    record = replace(record, seconds=round(time.monotonic() - started, 1))
+    write_report(record, folder)
+    _bring_submission(record, folder)
+    record.write(folder)
+    return record
+
+
+def _run_graph(order: Path, log: Path, watch: Watch) -> None:
+    command = [sys.executable, "-m", "pipelines.local", str(order)]
+    with log.open("w", encoding="utf-8") as stream:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            watch.follow(lambda: process.poll() is None)
+        except BaseException:
+            # Tasks save what they have on SIGTERM; the group is all of them.
+            _signal_group(process, signal.SIGTERM)
+            process.wait()
+            raise
+    if process.returncode != 0:
+        raise RunError(
+            f"{_reason(log)} (log: {log}); mend it and run again: what is done is kept"
+        )
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", number: int) -> None:
+    os.killpg(process.pid, number)
+
+
+def _reason(log: Path) -> str:
+    """Find the sentence with which the failed task ended."""
+    text = log.read_text("utf-8", errors="replace")
+    found = [line.strip() for line in text.splitlines() if _REASON.match(line.strip())]
+    own = [line for line in found if line.startswith("tenfold.")]
+    if own:
+        return own[-1].partition(": ")[2]
+    return found[0] if found else "a task ended without saying why"
+
+
+def _in_order(tasks: Sequence[Reference]) -> tuple[Reference, ...]:
+    return tuple(sorted(tasks, key=lambda task: (task.stage, task.label)))
+
+
+def _judge(record: RunRecord, folder: Path) -> Reference:
+    """Score against truth, in a process of its own since it loads a framework."""
+    name = record.context.recipe.challenge
+    recipe, out = folder / "recipe.yaml", folder / "judged.json"
+    recipe.write_text(record.recipe, "utf-8")
+    inputs = {"dataset": "ingest", "decision": "tune", "submission": "submit"}
+    command = [sys.executable, "-m", "tenfold", "judge", name, str(record.truth)]
+    command += ["--recipe", str(recipe), "--store", record.store, "--out", str(out)]
+    for option, stage in inputs.items():
+        file = folder / "pipeline" / f"{option}.json"
+        record.of(stage)[-1].write(file)
+        command += [f"--{option}", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise RunError(f"judging against {record.truth}: {done.stderr.strip()}")
+    return read_reference(out)
+
+
+def _bring_submission(record: RunRecord, folder: Path) -> None:
+    """Copy the submission to where people look for it."""
+    context: Context = record.context
+    file = context.challenge.submission.FILE
+    for task in record.of("submit"):
+        shutil.copyfile(context.entry(task).path / file, folder / file)
+
+
+def summary(record: RunRecord, folder: Path, seconds: float) -> str:
+    """Return what a person wants to know of a run, on one screen."""
+    context, found = record.context, headline(record)
+    recipe = context.recipe
+    kept = sum(task.reused for task in record.tasks)
+    work = (
+        "nothing to do: everything was there already"
+        if kept == len(record.tasks)
+        else f"{len(record.tasks)} tasks, {kept} of them kept from before"
+    )
+    lines = [
+        "",
+        f"{recipe.challenge} · {recipe.name}: {work}, {_duration(seconds)}",
+        "",
+        f"  {found.monitor} out-of-fold, honest   {found.honest:.4f}"
+        f"   (naive {found.naive:.4f})",
+        f"  best simple rule, honest         {found.baseline:.4f}"
+        f"   ({found.honest - found.baseline:+.4f}; {found.rule})",
+    ]
+    if found.truth:
+        lines.append(
+            f"  on truth no stage has read       {found.truth['score']:.4f}"
+            f"   (members {found.truth['member_mean']:.4f} on average)"
+        )
+    lines += ["", f"  {'stage':10} {'tasks':>5} {'kept':>5} {'seconds':>8}"]
+    lines += [
+        f"  {row['stage']:10} {row['tasks']:>5} {row['kept']:>5} {row['seconds']:>8.1f}"
+        for row in times(record, context)
+    ]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    if peak > 0.01 and kept < len(record.tasks):
+        lines += ["", f"  largest process {peak:.1f} GB"]
+    lines += [
+        "",
+        f"  submission  {folder / context.challenge.submission.FILE}",
+        f"  report      {folder / 'report' / 'index.html'}",
+    ]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["run", *sys.argv[1:]])

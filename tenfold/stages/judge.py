@@ -1,0 +1,91 @@
+"""judge: the submission, and every member alone, against truth kept aside.
+
+No part of the graph reads truth. This is for synthetic data, and for anyone
+who held test samples back: it says what averaging was worth.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tenfold.data.arrays import Arrays
+from tenfold.data.dataset import Dataset
+from tenfold.data.files import write_json
+from tenfold.data.storage import fingerprint
+from tenfold.ensembling.average import Average
+from tenfold.recipe import Json
+from tenfold.stages.context import Context, Reference
+from tenfold.stages.entries import DECISION, METRICS, SCORES
+from tenfold.stages.predict import EnsembleMember, Predictor, open_members
+from tenfold.store import Workspace
+
+PARTS = ("model", "decision", "submission")
+
+
+def run(
+    context: Context,
+    dataset: Reference,
+    decision: Reference,
+    submission: Reference,
+    truth: Path,
+) -> Reference:
+    """Score the submission and its members.
+
+    Args:
+        context: recipe and store.
+        dataset: from ingest.
+        decision: from tune.
+        submission: from submit.
+        truth: folder the challenge's `score` understands.
+    """
+    data, tuned = context.entry(dataset), context.entry(decision)
+    submitted = context.entry(submission)
+    part = context.challenge.submission
+
+    def work(workspace: Workspace) -> None:
+        choice = tuned.json(DECISION)
+        members = open_members(context, choice)
+        predictor = Predictor(context, Dataset(data.path), members, choice["choice"])
+        rows = []
+        for done, member in enumerate(members, 1):
+            path = workspace.path / ".member"
+            path.mkdir(exist_ok=True)
+            part.write(_alone(predictor, member), path)
+            scores = part.score(path / part.FILE, truth)
+            metrics = member.entry.json(METRICS)
+            rows.append({"model": member.model, "fold": metrics["fold"], **scores})
+            workspace.progress.update(done, len(members), "members")
+        shutil.rmtree(workspace.path / ".member", ignore_errors=True)
+        ensemble = part.score(submitted.path / part.FILE, truth)
+        write_json(workspace.path / SCORES, _summary(ensemble, rows, context))
+
+    inputs = {
+        "dataset": data.address,
+        "decision": tuned.address,
+        "submission": submitted.address,
+        "truth": fingerprint(truth),
+    }
+    return context.build("judge", "judge", inputs, {}, PARTS, work)
+
+
+def _alone(
+    predictor: Predictor, member: EnsembleMember
+) -> Iterator[tuple[str, Arrays]]:
+    """Predict the test samples by one member, under the ensemble's decision."""
+    for id_, outputs in predictor.test_outputs(member):
+        average = Average()
+        average.add(predictor.contribution(outputs), 1.0)
+        yield id_, predictor.decide(id_, {member.role: average})
+
+
+def _summary(ensemble: Json, members: list[Json], context: Context) -> Json:
+    monitor = context.challenge.scoring.MONITOR
+    scores = [float(row[monitor]) for row in members]
+    return {
+        "ensemble": ensemble,
+        "members": members,
+        "score": ensemble[monitor],
+        "member_mean": sum(scores) / len(scores),
+        "member_best": max(scores),
+        "member_worst": min(scores),
+    }

@@ -1,0 +1,55 @@
+"""The page of evaluate: a model over all its folds, and the leaderboard."""
+
+from tenfold.reports import figures
+from tenfold.reports.page import Page
+from tenfold.stages.context import Context
+from tenfold.stages.entries import LEADERBOARD, METRICS
+from tenfold.stages.pages import Shown
+from tenfold.store import Entry
+
+
+def show(context: Context, entry: Entry) -> Shown:
+    """Describe the cross-validation of a model."""
+    metrics = entry.json(METRICS)
+    board = entry.json(LEADERBOARD)
+    monitor = context.challenge.scoring.MONITOR
+    page = Page(metrics["model"], "All folds, counted together.", "evaluate")
+    scores = {f"fold {row['fold']}": float(row["score"]) for row in metrics["folds"]}
+    page.facts(
+        {
+            monitor: metrics["score"],
+            "folds": len(scores),
+            "worst fold": min(scores.values()),
+            "best fold": max(scores.values()),
+        }
+    )
+    for reason in metrics["failed"]:
+        page.note("bad", f"A fold failed, as the recipe allows: {reason}")
+    page.section("Folds")
+    page.figure(figures.bars(scores, monitor), f"{monitor} of each held-out fold.")
+    matrix, names = metrics["confusion"], metrics["classes"]
+    page.figure(figures.matrix(matrix, names, names, normalise=True), "Confusion.")
+    rows = [{"figure": k, "value": v} for k, v in metrics["figures"].items()]
+    page.table(rows, "Cross-validated figures: counts of all folds together.")
+    page.section("Leaderboard", "Models so far, best first.")
+    place = [row["model"] for row in board].index(metrics["model"])
+    page.table(board_rows(board, monitor), highlight=place, bars=[monitor])
+    headline = {k: float(v) for k, v in metrics["figures"].items()}
+    return Shown(page, f"{monitor} {metrics['score']:.4f} over all folds", headline)
+
+
+def board_rows(board: list[dict[str, object]], monitor: str) -> list[dict[str, object]]:
+    """Return the leaderboard as a table for people."""
+    return [
+        {
+            "model": row["model"],
+            "role": row["role"],
+            monitor: row["score"],
+            "worst fold": row["worst_fold"],
+            "best fold": row["best_fold"],
+            "epoch chosen on the fold": "yes, optimistic"
+            if row["selected_on_fold"]
+            else "no",
+        }
+        for row in board
+    ]

@@ -1,0 +1,99 @@
+"""The page of one training job: curves, confusion, pictures, throughput."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tenfold.data.dataset import Dataset
+from tenfold.reports import figures
+from tenfold.reports.page import Page, Picture
+from tenfold.stages.context import Context
+from tenfold.stages.entries import HISTORY, METRICS, MODEL
+from tenfold.stages.pages import Shown
+from tenfold.store import Entry
+
+_CURVES = ("loss", "score", "dice", "precision", "recall", "iou")
+
+
+def show(context: Context, entry: Entry) -> Shown:
+    """Describe a trained fold."""
+    metrics, model = entry.json(METRICS), entry.json(MODEL)
+    history = pl.read_parquet(entry.path / HISTORY)
+    name, fold = metrics["model"], metrics["fold"]
+    scoring = context.challenge.scoring
+    page = Page(f"{name}, fold {fold}", "Trained on every other fold.", "train")
+    page.facts(
+        {
+            scoring.MONITOR: metrics["score"],
+            "epochs": len(history),
+            "samples/s": float(history["samples_per_second"].median() or 0),  # type: ignore[arg-type]
+            "waiting for data": f"{float(history['loader_wait'].mean() or 0):.0%}",  # type: ignore[arg-type]
+            "parameters": model["parameters"],
+        }
+    )
+    if metrics["selected_on_fold"]:
+        page.note(
+            "warning",
+            "The epoch was chosen by its score on this very fold, as the published"
+            " system does; the score is optimistic.",
+        )
+    _curves(page, history)
+    names, matrix = scoring.confusion(scoring.from_json(metrics["tally"]))
+    page.section("Confusion", "Pixels or samples of the held-out fold.")
+    page.figure(figures.matrix(matrix, names, names, normalise=True))
+    _figures(page, metrics["figures"])
+    _pictures(page, context, entry)
+    page.section("Record")
+    page.details("Model", [{"key": k, "value": str(v)} for k, v in model.items()])
+    page.details("History", history.to_dicts())
+    line = f"{scoring.MONITOR} {metrics['score']:.4f} on the held-out fold"
+    headline = {key.replace("/", "_"): v for key, v in metrics["figures"].items()}
+    return Shown(page, line, headline)
+
+
+def _curves(page: Page, history: pl.DataFrame) -> None:
+    page.section("Curves")
+    for name in _CURVES:
+        series = {}
+        for part in ("train", "val"):
+            column = f"{part}/{name}"
+            if column in history.columns:
+                known = history.select("epoch", column).drop_nulls()
+                series[part] = (known["epoch"].to_list(), known[column].to_list())
+        if series:
+            page.figure(figures.lines(series, "epoch", name), name)
+    rates = {"rate": (history["epoch"].to_list(), history["lr"].to_list())}
+    page.figure(figures.lines(rates, "epoch", "learning rate"), "learning rate")
+
+
+def _figures(page: Page, figures_: dict[str, float]) -> None:
+    page.section("Figures", "Of the held-out fold, by the weights that are used.")
+    page.table([{"figure": k, "value": v} for k, v in figures_.items()])
+
+
+def _pictures(page: Page, context: Context, entry: Entry) -> None:
+    """Show fixed held-out samples at the epochs the recipe names."""
+    drawing = context.challenge.drawing
+    dataset = Dataset(context.store.open(entry.inputs["dataset"]).path)
+    kept = sorted((entry.path / "pictures").glob("*.npz"))
+    if not kept:
+        return
+    page.section("Held-out samples", "Orange outlines the prediction, teal the label.")
+    by_sample: dict[str, list[tuple[str, Path]]] = {}
+    for file in kept:
+        epoch, _, id_ = file.stem.partition("_")
+        by_sample.setdefault(id_, []).append((epoch.lstrip("0"), file))
+    pictures = []
+    for id_, files in by_sample.items():
+        arrays = dataset.sample(id_)
+        views = drawing.views(arrays)
+        pictures += [Picture(pixels, name, id_) for name, pixels in views.items()]
+        for epoch, file in files:
+            with np.load(file, allow_pickle=False) as outputs:
+                drawn = drawing.overlay(arrays, dict(outputs))
+            pictures += [
+                Picture(pixels, f"{name}, epoch {epoch}", id_)
+                for name, pixels in drawn.items()
+            ]
+    page.pictures(pictures)

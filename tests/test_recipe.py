@@ -1,0 +1,500 @@
+"""Recipes: what is accepted, what is refused in which words, what a digest sees."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenfold import challenges
+from tenfold.challenges import (
+    challenge_names,
+    find_challenge,
+    load_recipe,
+    recipe_from_json,
+)
+from tenfold.errors import RecipeError
+from tenfold.recipe import override
+
+PRESET_FOLDER = Path(challenges.__file__).parent
+PRESETS = sorted(
+    (path.parent.parent.name, path.stem)
+    for path in PRESET_FOLDER.glob("*/recipes/*.yaml")
+)
+#: One more value per kind, and every word that any option can have.
+ODD_VALUES = [
+    True,
+    False,
+    0,
+    1,
+    2,
+    3,
+    64,
+    0.25,
+    0.5,
+    1.0,
+    "other",
+    "big",
+    ["R"],
+    [1],
+    ["NDVI"],
+    {},
+]
+#: Has no second value, or needs another option to change with it.
+FIXED = {"challenge", "engine", "optimiser", "vote", "class_weights"}
+
+
+def smoke(*settings):
+    return load_recipe("kelp", "smoke", settings)
+
+
+def refused(*settings):
+    with pytest.raises(RecipeError) as error:
+        smoke(*settings)
+    return str(error.value)
+
+
+def smoke_raw():
+    path = PRESET_FOLDER / "kelp" / "recipes" / "smoke.yaml"
+    return yaml.safe_load(path.read_text())
+
+
+def written(path, raw):
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return path
+
+
+# Presets
+
+
+def test_there_are_presets():
+    assert ("kelp", "smoke") in PRESETS
+
+
+@pytest.mark.parametrize(("challenge", "preset"), PRESETS)
+def test_every_preset_validates_and_says_what_it_is(challenge, preset):
+    recipe = load_recipe(challenge, preset)
+    assert (recipe.challenge, recipe.name) == (challenge, preset)
+    assert recipe.about.strip()
+    assert recipe.lands_near.strip()
+    assert preset in find_challenge(challenge).recipes()
+
+
+@pytest.mark.parametrize(("challenge", "preset"), PRESETS)
+def test_a_preset_survives_its_json(challenge, preset):
+    recipe = load_recipe(challenge, preset)
+    back = recipe_from_json(recipe.to_json())
+    assert back == recipe
+    assert type(back) is type(recipe)
+    assert back.to_json() == recipe.to_json()
+    assert back.digest() == recipe.digest()
+
+
+def test_every_challenge_has_presets():
+    for name in challenge_names():
+        assert find_challenge(name).recipes()
+
+
+def test_a_recipe_cannot_be_changed_after_it_was_read():
+    recipe = smoke()
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 7
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.members[0].training.epochs = 7
+
+
+# Unknown keys
+
+
+def test_an_unknown_key_is_named_with_its_file_and_the_nearest_key():
+    message = refused("sede=1")
+    assert "kelp/recipes/smoke.yaml" in message
+    assert "unknown key 'sede', did you mean 'seed'?" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("split.stratta", "strata"),
+        ("split.max_kelp_shar", "max_kelp_share"),
+        ("groups.overlap.agreemnt", "agreement"),
+        ("members.0.training.lerning_rate", "learning_rate"),
+        ("members.0.training.schedule.warm_up", "warmup"),
+        ("members.1.input.band", "bands"),
+        ("members.0.sampler.has_kelpp", "has_kelp"),
+        ("tune.treshold", "threshold"),
+        ("profiles.train.memory_bg", "memory_gb"),
+    ],
+)
+def test_an_unknown_nested_key_is_named_with_the_nearest_key(key, meant):
+    message = refused(f"{key}=1")
+    assert f"unknown key {key!r}" in message
+    assert f"did you mean {meant!r}?" in message
+
+
+def test_an_unknown_key_far_from_all_others_gets_no_hint():
+    message = refused("zzzzzz=1")
+    assert "unknown key 'zzzzzz'" in message
+    assert "did you mean" not in message
+
+
+def test_an_unknown_key_in_a_users_file_names_that_file(tmp_path):
+    path = written(tmp_path / "mine.yaml", smoke_raw() | {"previeww": {}})
+    with pytest.raises(RecipeError) as error:
+        load_recipe("kelp", path)
+    assert str(path) in str(error.value)
+    assert "did you mean 'preview'?" in str(error.value)
+
+
+def test_every_fault_is_named_at_once():
+    message = refused("sede=1", "split.k=1", "members.0.training.epochs=none")
+    assert "sede" in message
+    assert "split.k" in message
+    assert "members.0.training.epochs" in message
+
+
+@pytest.mark.parametrize("section", ["name", "about", "members"])
+def test_a_missing_section_is_named(tmp_path, section):
+    raw = smoke_raw()
+    del raw[section]
+    with pytest.raises(RecipeError, match=rf"{section}: Field required"):
+        load_recipe("kelp", written(tmp_path / "r.yaml", raw))
+
+
+# --set
+
+
+def test_settings_reach_a_member_by_name_and_by_position():
+    by_name = smoke("members.unet-raw.training.epochs=77")
+    by_place = smoke("members.1.training.epochs=77")
+    assert by_name == by_place
+    epochs = [member.training.epochs for member in by_name.members]
+    assert epochs == [smoke().members[0].training.epochs, 77]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("members.0.training.learning_rate=6e-3", 0.006),
+        ("members.0.training.samples_per_epoch=null", None),
+        ("members.0.training.picture_epochs=[1, 2]", (1, 2)),
+        ("members.0.augment.flips=false", False),
+        ("members.0.input.indices=[]", ()),
+        ("groups.overlap.agreement=1", 1.0),
+        ("name=a=b", "a=b"),
+    ],
+)
+def test_values_of_settings_are_yaml(setting, value):
+    node = smoke(setting)
+    for key in setting.partition("=")[0].split("."):
+        node = node[int(key)] if key.isdigit() else getattr(node, key)
+    assert node == value
+
+
+def test_settings_make_sections_that_were_left_out():
+    recipe = smoke(
+        "profiles.big.gpu=NVIDIA_L4",
+        "profiles.big.gpus=2",
+        "members.0.profile=big",
+        "members.0.sampler.has_kelp=2.5",
+    )
+    assert recipe.profile("big").gpus == 2
+    assert recipe.members[0].sampler.has_kelp == 2.5
+
+
+def test_the_last_of_two_settings_counts():
+    assert smoke("seed=1", "seed=2").seed == 2
+
+
+@given(st.lists(st.sampled_from(["seed=3", "members.a.x=1", "new.y=2"]), max_size=3))
+def test_settings_leave_what_they_were_given_alone(settings):
+    raw = {"seed": 1, "members": [{"name": "a"}]}
+    override(raw, settings)
+    assert raw == {"seed": 1, "members": [{"name": "a"}]}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed",
+        "=3",
+        "",
+        "seed.x=1",
+        "members.nobody.seed=1",
+        "members.9.seed=1",
+        "members.-1.seed=1",
+        "members.0=1",
+        "members.unet-raw.input.bands.0=R",
+        "members.unet-raw.input.bands.0.x=1",
+        "members.unet-raw.input.bands.z.x=1",
+        "seed=[1",
+        "seed={a: b: c}",
+    ],
+)
+def test_a_setting_that_cannot_be_applied_is_refused_by_its_name(setting):
+    assert f"--set {setting}" in refused(setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "where"),
+    [
+        ("data.shard_samples=many", "data.shard_samples"),
+        ("data.shard_samples=0", "data.shard_samples"),
+        ("seed=2020-01-01", "seed"),
+        ("split.k=1", "split.k"),
+        ("members.0.name=Upper Case", "members.0.name"),
+        ("members.0.training.ema=1.5", "members.0.training.ema"),
+        ("members.0.training.precision=8-bit", "members.0.training.precision"),
+        ("members.0.engine=jax", "members.0.engine"),
+        ("predict.workers=101", "predict.workers"),
+        ("members=[]", "members"),
+        ("split=3", "split"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_its_place(setting, where):
+    message = refused(setting)
+    assert "kelp/recipes/smoke.yaml" in message
+    assert where in message
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize(
+    "option",
+    ["members.0.training.learning_rate", "members.0.sampler.has_kelp"],
+)
+def test_numbers_that_json_cannot_carry_are_refused(option, value):
+    assert option in refused(f"{option}={value}")
+
+
+# Which recipe
+
+
+def test_a_recipe_for_another_challenge_is_refused(tmp_path):
+    path = written(tmp_path / "r.yaml", smoke_raw() | {"challenge": "cactus"})
+    with pytest.raises(RecipeError, match="is for challenge 'cactus'"):
+        load_recipe("kelp", path)
+
+
+def test_an_unknown_challenge_lists_those_there_are():
+    with pytest.raises(RecipeError, match="unknown challenge 'kepl'") as error:
+        load_recipe("kepl", "smoke")
+    assert all(name in str(error.value) for name in challenge_names())
+
+
+def test_an_unknown_recipe_lists_those_there_are():
+    with pytest.raises(RecipeError, match="kelp has no recipe 'smokey'") as error:
+        load_recipe("kelp", "smokey")
+    assert all(name in str(error.value) for name in find_challenge("kelp").recipes())
+
+
+def test_a_recipe_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"cannot read recipe .*lost\.yaml"):
+        load_recipe("kelp", tmp_path / "lost.yaml")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a: [1", b"- 1\n", b"", b"just words", b"name: \xff\xfe\n", b"a: b: c"],
+)
+def test_a_file_that_is_no_recipe_is_refused_by_its_name(tmp_path, content):
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"odd\.yaml"):
+        load_recipe("kelp", path)
+
+
+def test_a_date_in_a_recipe_is_a_fault_like_any_other(tmp_path):
+    path = tmp_path / "dated.yaml"
+    path.write_text(yaml.safe_dump(smoke_raw()) + "\nabout: 2024-01-31\n")
+    with pytest.raises(RecipeError, match=r"dated\.yaml.*about"):
+        load_recipe("kelp", path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"challenge": "kepl"}'])
+def test_a_damaged_recipe_string_is_refused(text):
+    with pytest.raises(RecipeError):
+        recipe_from_json(text)
+
+
+def test_a_recipe_string_with_an_unknown_key_is_refused():
+    raw = json.loads(smoke().to_json()) | {"sede": 1}
+    with pytest.raises(RecipeError, match="did you mean 'seed'"):
+        recipe_from_json(json.dumps(raw))
+
+
+# Digest
+
+
+def test_the_digest_does_not_depend_on_how_the_file_is_written(tmp_path):
+    raw = smoke_raw()
+    backwards = {key: raw[key] for key in reversed(raw)}
+    spelled_out = json.loads(smoke().to_json())
+    for number, other in enumerate([backwards, spelled_out]):
+        path = written(tmp_path / f"{number}.yaml", other)
+        assert load_recipe("kelp", path).digest() == smoke().digest()
+
+
+def leaves(node, path=()):
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(node, list) and node and isinstance(node[0], dict):
+        for place, value in enumerate(node):
+            yield from leaves(value, (*path, place))
+    else:
+        yield path
+
+
+def changed(raw, path, value):
+    result = json.loads(json.dumps(raw))
+    node = result
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    return result
+
+
+def words(schema):
+    if isinstance(schema, dict):
+        named = schema.get("enum")
+        found = named if isinstance(named, list) else []
+        return [*found, *(word for value in schema.values() for word in words(value))]
+    if isinstance(schema, list):
+        return [word for value in schema for word in words(value)]
+    return []
+
+
+def another(base, raw, path):
+    """Return a valid recipe that differs from `base` at one place, if there is one."""
+    for value in [*ODD_VALUES, *words(type(base).model_json_schema())]:
+        try:
+            recipe = recipe_from_json(json.dumps(changed(raw, path, value)))
+        except RecipeError:
+            continue
+        if recipe != base:
+            return recipe
+    return None
+
+
+def test_the_digest_changes_with_any_value():
+    base = smoke(
+        "profiles.big.gpu=NVIDIA_L4",
+        "profiles.big.gpus=1",
+        "members.0.sampler.has_kelp=2",
+    )
+    raw = json.loads(base.to_json())
+    digests = {base.digest(): "unchanged"}
+    for path in leaves(raw):
+        other = another(base, raw, path)
+        if other is None:
+            assert path[-1] in FIXED, f"no second value tried for {path}"
+            continue
+        digest = other.digest()
+        assert digest not in digests, f"{path} and {digests.get(digest)}"
+        digests[digest] = str(path)
+    assert len(digests) > 80
+
+
+def test_the_digest_changes_with_the_order_of_members():
+    raw = json.loads(smoke().to_json())
+    turned = recipe_from_json(json.dumps(raw | {"members": raw["members"][::-1]}))
+    assert turned.digest() != smoke().digest()
+
+
+# Options that go together
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["profiles.p.gpu=NVIDIA_L4"], ["profiles.p.gpus=1"], ["profiles.p.gpus=-1"]],
+)
+def test_a_gpu_is_named_and_counted_or_neither(settings):
+    assert "gpu" in refused(*settings)
+
+
+@pytest.mark.parametrize(("shm", "fits"), [(0, True), (7, True), (8, False)])
+def test_shared_memory_is_part_of_memory(shm, fits):
+    settings = ["profiles.p.memory_gb=8", f"profiles.p.shm_gb={shm}"]
+    if fits:
+        assert smoke(*settings).profile("p").shm_gb == shm
+    else:
+        assert "shm_gb counts against memory_gb" in refused(*settings)
+
+
+def test_a_profile_nobody_described_is_a_small_machine_without_gpu():
+    resources = smoke().profile("predict")
+    assert (resources.gpu, resources.gpus) == (None, 0)
+
+
+def test_a_member_with_an_unknown_profile_is_refused():
+    assert "member unet-raw: no profile 'huge'" in refused("members.1.profile=huge")
+
+
+def test_two_members_of_one_name_are_refused():
+    assert "distinct names" in refused("members.1.name=unet-small")
+
+
+def test_a_member_is_found_by_name_or_the_others_are_listed():
+    recipe = smoke()
+    assert recipe.member("unet-raw") is recipe.members[1]
+    with pytest.raises(RecipeError, match="no member 'unet'; it has unet-small, "):
+        recipe.member("unet")
+
+
+def test_more_folds_than_a_graph_can_gather_are_refused():
+    assert smoke("split.k=100").split.k == 100
+    assert "at most 100 folds" in refused("split.k=101")
+
+
+def test_averaged_weights_need_an_average():
+    assert "ema" in refused("members.0.training.ema=0")
+    chosen = smoke("members.0.training.ema=0", "members.0.training.weights=best")
+    assert chosen.members[0].training.weights == "best"
+    both = smoke("members.0.training.weights=best")
+    assert both.members[0].training.ema > 0
+
+
+HARD = ["tune.vote=hard", "tune.model_weights=equal"]
+THRESHOLDS = ["tune.member_threshold=0.4", "tune.threshold=0.5"]
+
+
+def test_a_hard_vote_needs_both_thresholds_and_equal_models():
+    tune = smoke(*HARD, *THRESHOLDS).tune
+    assert (tune.member_threshold, tune.threshold) == (0.4, 0.5)
+    for threshold in THRESHOLDS:
+        assert "hard votes need" in refused(*HARD, threshold)
+    assert "hard votes cannot be tuned" in refused(
+        "tune.vote=hard", "tune.model_weights=tuned", *THRESHOLDS
+    )
+
+
+def test_an_unknown_band_lists_the_bands():
+    message = refused("members.0.input.bands=[R, X]")
+    assert "no band 'X'" in message
+    assert all(band in message for band in ("SWIR", "NIR", "R", "G", "B", "QA", "DEM"))
+
+
+def test_an_unknown_index_is_named():
+    message = refused("members.1.input.indices=[NDVI, NDXX]")
+    assert "members.1.input" in message
+    assert "no index 'NDXX'" in message
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["members.0.input.bands=[R, R]"],
+        ["members.0.input.bands=[]", "members.0.input.indices=[]"],
+        ["members.0.input.indices=[NDVI, NDVI]"],
+    ],
+)
+def test_a_network_sees_some_channels_and_none_twice(settings):
+    assert "at least one, none twice" in refused(*settings)
+
+
+def test_class_weights_are_for_cross_entropy():
+    weights = "members.0.loss.class_weights=[0.4, 0.6]"
+    assert "class_weights" in refused(weights)
+    assert smoke(weights, "members.0.loss.name=ce").members[0].loss.name == "ce"
