@@ -1,5 +1,6 @@
 """Writes the graph of a recipe as the file each platform takes."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,4 +53,4 @@ def compile_recipe(
 if __name__ == "__main__":
     from pipelines.cli import main
 
-    main(["compile"])
+    main(["compile", *sys.argv[1:]])

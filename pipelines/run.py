@@ -181,7 +181,12 @@ def _judge(record: RunRecord, folder: Path) -> Reference:
     name = record.context.recipe.challenge
     recipe, out = folder / "recipe.yaml", folder / "judged.json"
     recipe.write_text(record.recipe, "utf-8")
-    inputs = {"dataset": "ingest", "decision": "tune", "submission": "submit"}
+    inputs = {
+        "dataset": "ingest",
+        "groups": "group",
+        "decision": "tune",
+        "submission": "submit",
+    }
     command = [sys.executable, "-m", "tenfold", "judge", name, str(record.truth)]
     command += ["--recipe", str(recipe), "--store", record.store, "--out", str(out)]
     for option, stage in inputs.items():

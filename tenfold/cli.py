@@ -348,6 +348,7 @@ def judge(
     challenge: Challenge,
     truth: Annotated[Path, typer.Argument(help="folder with the truth")],
     dataset: Named,
+    groups: Named,
     decision: Named,
     submission: Named,
     store: StoreUri,
@@ -359,7 +360,8 @@ def judge(
     from tenfold.stages import judge as stage
 
     context = _context(challenge, recipe, settings, store)
-    done = stage.run(context, _read(dataset), _read(decision), _read(submission), truth)
+    named = (_read(path) for path in (dataset, groups, decision, submission))
+    done = stage.run(context, *named, truth)
     _finish(context, done, out)
 
 

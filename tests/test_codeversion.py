@@ -144,8 +144,6 @@ def run_on_a_copy(folder, stages, edits=(), blocked=()):
 #: follow in the flow of data, so they are made anew because their inputs are.
 EDITS = {
     "challenges/kelp/reader.py": "ingest",
-    "challenges/kelp/duplicates.py": "group",
-    "challenges/kelp/strata.py": "split",
     "challenges/kelp/model.py": "train predict",
     "challenges/kelp/decision.py": "tune predict",
     "challenges/kelp/submission.py": "submit",
@@ -154,9 +152,7 @@ EDITS = {
     "grouping/overlap.py": "group",
     "folds.py": "split train evaluate tune (predict submit preview)",
     "training/engine.py": "train predict",
-    "ensembling/average.py": "predict",
     "metrics/confusion.py": "train evaluate tune predict submit",
-    "data/statistics.py": "ingest train (group split tune predict submit preview)",
     "stages/train.py": "train",
     "stages/submit.py": "submit",
 }

@@ -8,16 +8,21 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
+
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
 from tenfold.data.storage import fingerprint
 from tenfold.ensembling.average import Average
+from tenfold.grouping.recall import judge_overlaps
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference
-from tenfold.stages.entries import DECISION, METRICS, SCORES
+from tenfold.stages.entries import DECISION, EDGES, METRICS, SCORES
 from tenfold.stages.predict import EnsembleMember, Predictor, open_members
-from tenfold.store import Workspace
+from tenfold.store import Entry, Workspace
+
+_OVERLAPS = "overlaps.csv"
 
 PARTS = ("model", "decision", "submission")
 
@@ -25,6 +30,7 @@ PARTS = ("model", "decision", "submission")
 def run(
     context: Context,
     dataset: Reference,
+    groups: Reference,
     decision: Reference,
     submission: Reference,
     truth: Path,
@@ -34,12 +40,13 @@ def run(
     Args:
         context: recipe and store.
         dataset: from ingest.
+        groups: from group; judged too if truth holds `overlaps.csv`.
         decision: from tune.
         submission: from submit.
         truth: folder the challenge's `score` understands.
     """
     data, tuned = context.entry(dataset), context.entry(decision)
-    submitted = context.entry(submission)
+    submitted, grouped = context.entry(submission), context.entry(groups)
     part = context.challenge.submission
 
     def work(workspace: Workspace) -> None:
@@ -57,10 +64,13 @@ def run(
             workspace.progress.update(done, len(members), "members")
         shutil.rmtree(workspace.path / ".member", ignore_errors=True)
         ensemble = part.score(submitted.path / part.FILE, truth)
-        write_json(workspace.path / SCORES, _summary(ensemble, rows, context))
+        scores = _summary(ensemble, rows, context)
+        scores["overlaps"] = _overlaps(Dataset(data.path), grouped, truth)
+        write_json(workspace.path / SCORES, scores)
 
     inputs = {
         "dataset": data.address,
+        "groups": grouped.address,
         "decision": tuned.address,
         "submission": submitted.address,
         "truth": fingerprint(truth),
@@ -76,6 +86,16 @@ def _alone(
         average = Average()
         average.add(predictor.contribution(outputs), 1.0)
         yield id_, predictor.decide(id_, {member.role: average})
+
+
+def _overlaps(dataset: Dataset, grouped: Entry, truth: Path) -> Json | None:
+    """Judge the search for near-duplicates, where their truth is known."""
+    file = truth / _OVERLAPS
+    if not file.is_file():
+        return None
+    edges = pl.read_parquet(grouped.path / EDGES).filter(pl.col("kind") == "overlap")
+    ids = dataset.catalogue["id"].to_list()
+    return judge_overlaps(edges, pl.read_csv(file), ids)
 
 
 def _summary(ensemble: Json, members: list[Json], context: Context) -> Json:

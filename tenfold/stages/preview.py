@@ -22,7 +22,7 @@ def run(context: Context, dataset: Reference, submission: Reference) -> Referenc
         table = pl.read_parquet(submitted.path / PREDICTIONS)
         test = table.join(catalogue.rows("test").drop("split", "shard", "row"), on="id")
         content = {
-            "samples": dict(drawing.choose(test, options.samples)),
+            "samples": list(drawing.choose(test, options.samples).items()),
             "warnings": drawing.warnings(test, catalogue.rows("train")),
         }
         write_json(workspace.path / GALLERY, content)

@@ -255,6 +255,16 @@ def _truth(page: Page, truth: Json, monitor: str) -> None:
         highlight=0,
         bars=[monitor],
     )
+    overlaps = truth["overlaps"]
+    if overlaps and overlaps["pairs"]:
+        page.section(
+            "Near-duplicates against truth",
+            f"{overlaps['pairs']} pairs share land on a tenth of their area or more:"
+            f" recall {overlaps['recall']:.4f}; precision of all pairs found"
+            f" {overlaps['precision']:.4f}.",
+        )
+        page.table(overlaps["by_overlap"], "Recall by shared area.", bars=["recall"])
+        page.table(overlaps["by_shift"], "Recall by shift, pixels.", bars=["recall"])
 
 
 def strip(tasks: Sequence[Reference]) -> list[tuple[str, str, str]]:
@@ -284,6 +294,7 @@ def times(run: RunRecord, context: Context) -> list[dict[str, object]]:
         row["tasks"] += 1
         row["kept"] += task.reused
         if task.status == OK:
-            row["seconds"] += context.entry(task).seconds
+            worked = context.entry(task).seconds
+            row["seconds"] = round(row["seconds"] + worked, 1)
     order = [*_ORDER[:6], "predict", *_ORDER[6:]]
     return [rows[stage] for stage in order if stage in rows]

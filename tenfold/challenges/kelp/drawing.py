@@ -12,7 +12,7 @@ from tenfold.challenges.kelp.tiles import TileArray, unpack_mask, unpack_tile
 from tenfold.data.arrays import Arrays, BoolArray, ByteArray
 from tenfold.reports.pixels import colourise, outline, stretch
 
-_TRUTH, _GUESS = (64, 224, 208), (255, 170, 0)
+_TRUTH, _GUESS = (64, 224, 208), (255, 221, 0)
 _TRUE_COLOUR, _FALSE_COLOUR = ("R", "G", "B"), ("NIR", "R", "G")
 
 

@@ -43,14 +43,14 @@ def show(context: Context, entry: Entry) -> Shown:
 
 
 def _gallery(
-    page: Page, context: Context, entry: Entry, samples: dict[str, list[str]]
+    page: Page, context: Context, entry: Entry, samples: list[tuple[str, list[str]]]
 ) -> None:
     drawing = context.challenge.drawing
     dataset = Dataset(context.store.open(entry.inputs["dataset"]).path)
     submission = context.store.open(entry.inputs["submission"])
     workers = [a for n, a in submission.inputs.items() if n.startswith("worker_")]
     predictions = open_predictions([context.store.open(a) for a in workers])
-    for kind, ids in samples.items():
+    for kind, ids in samples:
         page.section(kind[0].upper() + kind[1:])
         pictures = []
         for id_ in ids:

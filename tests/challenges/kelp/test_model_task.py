@@ -90,6 +90,8 @@ def batch_of(raw, mask, moves=None):
 
 SIDE = 64
 SLOPE = (37.0, 23.0)  # numbers a pixel down and to the right
+#: Red is a whole number, so no pixel lies on a cut.
+KELP, SEEN = (7200.5, 8100.5), 8800.5
 
 
 def ramp_tile():
@@ -99,12 +101,12 @@ def ramp_tile():
     where in the tile it came from, and with it what its mask and validity must be.
     """
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    # Curved a little to one side, so that no mirror image looks like another.
+    # Steeper down than across, so that no mirror image looks like another.
     red = 6000 + SLOPE[0] * rows + SLOPE[1] * columns
     raw = np.full((7, SIDE, SIDE), 9000, np.int32)
     raw[2], raw[5:] = red, 0
-    mask = ((red > 7200) & (red < 8100)).astype(np.uint8)
-    raw[0][red > 8800] = GAP
+    mask = ((red > KELP[0]) & (red < KELP[1])).astype(np.uint8)
+    raw[0][red > SEEN] = GAP
     return raw, mask
 
 
@@ -122,8 +124,8 @@ def test_right_angles_move_all_planes_alike_and_exactly(row):
     model = model_with(PerPixel(), scaled(6000, 10_000))
     channels, found, valid = moved(model, batch_of(raw[None], mask[None], [row]))
     red = 6000 + 4000 * channels[0, 0].double().numpy()
-    np.testing.assert_array_equal(found[0].numpy(), (red > 7200) & (red < 8100))
-    np.testing.assert_array_equal(valid[0].numpy(), ~(red > 8800.001))
+    np.testing.assert_array_equal(found[0].numpy(), (red > KELP[0]) & (red < KELP[1]))
+    np.testing.assert_array_equal(valid[0].numpy(), ~(red > SEEN))
     expected = raw[2]
     expected = expected[:, ::-1] if row[0] else expected
     expected = expected[::-1] if row[1] else expected
@@ -141,12 +143,12 @@ def test_a_rotation_takes_mask_and_validity_along(row):
     slack = 0.5 * sum(SLOPE) + 0.01
     # Within a pixel of the tile's border, interpolation mixes in the outside.
     inside = from_inside(row[3], margin=1)
-    sure = inside & (np.abs(red - 7200) > slack) & (np.abs(red - 8100) > slack)
+    sure = inside & (np.abs(red - KELP[0]) > slack) & (np.abs(red - KELP[1]) > slack)
     assert sure.sum() > 0.5 * SIDE**2
-    kelp = (red > 7200) & (red < 8100)
+    kelp = (red > KELP[0]) & (red < KELP[1])
     np.testing.assert_array_equal(found[0].numpy()[sure] == 1, kelp[sure])
-    known = inside & (np.abs(red - 8800) > slack)
-    np.testing.assert_array_equal(valid[0].numpy()[known], red[known] < 8800)
+    known = inside & (np.abs(red - SEEN) > slack)
+    np.testing.assert_array_equal(valid[0].numpy()[known], red[known] < SEEN)
     # The test can tell: the pattern did move.
     assert (found[0].numpy() != mask)[sure].mean() > 0.05
 
@@ -321,6 +323,18 @@ def test_cross_entropy_is_the_weighted_mean(weights):
     expected = (weight * -np.log(chosen)).sum() / weight.sum()
     found, _ = loss_of(logits, truth, KelpLoss(name="ce", class_weights=weights))
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, (0.4, 0.6)])
+def test_class_weights_are_on_the_device_of_the_batch(weights):
+    """PyTorch's meta device stands for a GPU: it refuses to mix devices alike."""
+    options = KelpLoss(name="ce", class_weights=weights)
+    logits = torch.zeros(1, 2, 8, 8, device="meta")
+    truth = torch.zeros(1, 8, 8, device="meta")
+    loss = learner(loss=options)._loss_of(
+        logits, truth, torch.ones(1, 8, 8, dtype=torch.bool)
+    )
+    assert loss.device.type == "meta"
 
 
 def test_counts_and_figures_of_a_step():

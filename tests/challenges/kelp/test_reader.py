@@ -40,11 +40,14 @@ class Source:
 
     def __init__(self, root, kelp, folders):
         self.root, self.kelp, self.folders = root, kelp, folders
+
+    def fill(self):
         blank = np.zeros((1, 350, 350), np.uint8)
         for number, id_ in enumerate(("AA000001", "BB000002")):
-            self.write("train", "satellite", id_, kelp.make_tile(seed=number))
+            self.write("train", "satellite", id_, self.kelp.make_tile(seed=number))
             self.write("train", "kelp", id_, blank)
-        self.write("test", "satellite", "CC000003", kelp.make_tile(seed=9))
+        self.write("test", "satellite", "CC000003", self.kelp.make_tile(seed=9))
+        return self
 
     def path(self, split, role, id_):
         return self.root / self.folders[split, role] / f"{id_}_{role}.tif"
@@ -81,8 +84,14 @@ class Source:
         return reader.pack(sample, None)
 
 
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory, kelp):
+    return Source(tmp_path_factory.mktemp("pristine"), kelp, RAW).fill()
+
+
 @pytest.fixture
-def source(tmp_path, kelp):
+def source(tmp_path, kelp, pristine):
+    shutil.copytree(pristine.root, tmp_path / "data")
     return Source(tmp_path / "data", kelp, RAW)
 
 
@@ -93,7 +102,7 @@ def rejections(scan):
 @pytest.mark.parametrize("folders", [RAW, SORTED])
 @pytest.mark.parametrize("inside", ["", "kelp-wanted"])
 def test_both_layouts_are_read_also_one_folder_down(tmp_path, kelp, folders, inside):
-    source = Source(tmp_path / "data" / inside, kelp, folders)
+    source = Source(tmp_path / "data" / inside, kelp, folders).fill()
     source.list_files()
     scan = reader.scan(tmp_path / "data")
     assert scan.rejected == ()

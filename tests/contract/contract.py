@@ -1,0 +1,348 @@
+"""What every challenge must do; a challenge inherits it with a tiny recipe.
+
+class TestKelp(ChallengeContract):
+    challenge = "kelp"
+    settings = ("synth.train=12", ...)
+"""
+
+import inspect
+import os
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tenfold import challenges
+from tenfold.challenges import find_challenge, load_recipe
+from tenfold.data.dataset import Dataset
+from tenfold.errors import (
+    LeakError,
+    RecipeError,
+    StoreError,
+    SubmissionError,
+    TrainingError,
+)
+from tenfold.stages import evaluate, ingest, predict, split, submit, train, tune
+from tenfold.stages.context import Context
+from tenfold.stages.entries import (
+    DECISION,
+    FOLDS,
+    GROUPS,
+    LEADERBOARD,
+    METRICS,
+    MODEL,
+    OUT_OF_FOLD,
+    open_folds,
+)
+from tenfold.stages.pages import page_path, show
+from tenfold.stages.predict import EnsembleMember, load_member
+from tenfold.store import MANIFEST, Store
+from tenfold.training.examples import collate
+from tests.contract.driver import Finished, run_stages
+
+PARTS = {
+    "options": challenges.OptionsPart,
+    "synth": challenges.SynthPart,
+    "reader": challenges.ReaderPart,
+    "duplicates": challenges.DuplicatesPart,
+    "strata": challenges.StrataPart,
+    "model": challenges.ModelPart,
+    "scoring": challenges.ScoringPart,
+    "decision": challenges.DecisionPart,
+    "submission": challenges.SubmissionPart,
+    "drawing": challenges.DrawingPart,
+}
+
+
+class ChallengeContract:
+    challenge: ClassVar[str]
+    settings: ClassVar[tuple[str, ...]]
+    #: A setting of tune alone, and one of a single member's training.
+    other_tune: ClassVar[str]
+    other_member: ClassVar[tuple[str, str]]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def source(cls, tmp_path_factory):
+        directory = tmp_path_factory.mktemp("data")
+        recipe = load_recipe(cls.challenge, "smoke", cls.settings)
+        find_challenge(cls.challenge).synth.synthesise(directory, recipe.synth)
+        return directory / "data"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def first(cls, source, tmp_path_factory) -> Finished:
+        return run_stages(cls.context(tmp_path_factory.mktemp("store")), str(source))
+
+    @classmethod
+    def context(cls, store: Path, *more: str) -> Context:
+        recipe = load_recipe(cls.challenge, "smoke", (*cls.settings, *more))
+        return Context(recipe, Store(store))
+
+    def copy(self, first: Finished, tmp_path: Path) -> Path:
+        store = tmp_path / "store"
+        shutil.copytree(first.context.store.root, store)
+        return store
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_each_part_defines_what_its_protocol_names(self, part):
+        module = getattr(find_challenge(self.challenge), part)
+        protocol = PARTS[part]
+        for name in protocol.__annotations__:
+            assert hasattr(module, name)
+        for name, wanted in inspect.getmembers(protocol, inspect.isfunction):
+            if name.startswith("_"):
+                continue
+            found = list(inspect.signature(getattr(module, name)).parameters)
+            assert found == list(inspect.signature(wanted).parameters)[1:]
+
+    def test_every_recipe_validates_and_says_what_it_lands_near(self):
+        recipes = find_challenge(self.challenge).recipes()
+        assert {"smoke", "baseline"} <= set(recipes)
+        for name in recipes:
+            assert load_recipe(self.challenge, name).lands_near
+
+    def test_no_group_is_on_both_sides_of_any_fold(self, first):
+        groups = pl.read_parquet(first.entry("group").path / GROUPS)
+        group_of = dict(groups.select("id", "group").iter_rows())
+        data, folds = first.entry("ingest"), first.entry("split")
+        table = open_folds(folds, data)
+        seen = set()
+        for fold in range(table.k):
+            held_out, training = table.held_out(fold), table.training(fold)
+            assert held_out
+            assert not {group_of[i] for i in held_out} & {group_of[i] for i in training}
+            seen |= set(held_out)
+        assert seen == set(table.training(0)) | set(table.held_out(0))
+
+    def test_out_of_fold_outputs_are_of_held_out_samples_only(self, first):
+        table = open_folds(first.entry("split"), first.entry("ingest"))
+        for member in first.context.recipe.members:
+            for fold in range(table.k):
+                entry = first.entry(f"train {member.name} {fold}")
+                outputs = Dataset(entry.path / OUT_OF_FOLD)
+                ids = outputs.catalogue["id"].to_list()
+                assert sorted(ids) == table.held_out(fold)
+                assert not set(ids) & set(table.training(fold))
+
+    def test_a_saved_model_gives_the_outputs_it_gave_in_training(self, first):
+        member = first.context.recipe.members[0]
+        entry = first.entry(f"train {member.name} 0")
+        loaded = EnsembleMember(entry, member.name, member.role, 1.0)
+        task, model = load_member(first.context, loaded)
+        model.eval()
+        outputs = Dataset(entry.path / OUT_OF_FOLD)
+        id_ = outputs.catalogue["id"][0]
+        sample = Dataset(first.entry("ingest").path).sample(id_)
+        again = task.outputs(model, collate([task.whole(sample)]))
+        for name, values in outputs.sample(id_).items():
+            np.testing.assert_array_equal(again[name][0], values)
+
+    def test_every_model_is_described(self, first):
+        for member in first.context.recipe.members:
+            model = first.entry(f"train {member.name} 0").json(MODEL)
+            assert model["name"] == member.name
+            assert model["parameters"] > 0
+
+    def test_the_submission_reads_back_as_every_test_sample_once(self, first):
+        part = first.challenge.submission
+        file = first.entry("submit").path / part.FILE
+        ids = [id_ for id_, _ in part.read(file)]
+        expected = Dataset(first.entry("ingest").path).rows("test")["id"].to_list()
+        assert sorted(ids) == expected
+        assert len(ids) == len(set(ids))
+
+    def test_the_submission_scores_against_truth(self, first, source):
+        part = first.challenge.submission
+        file = first.entry("submit").path / part.FILE
+        scores = part.score(file, source.parent / "truth")
+        assert 0 <= scores[first.challenge.scoring.MONITOR] <= 1
+
+    def test_every_stage_has_a_page_without_scripts(self, first):
+        for task in first.tasks.values():
+            page = show(first.context, first.context.entry(task))
+            if task.stage == "predict":
+                assert page is None
+                continue
+            html = page_path(page).read_text("utf-8")
+            assert html.startswith("<!doctype html>")
+            assert "<script" not in html.lower()
+            assert len(html) <= 2_000_000
+
+    def test_a_second_run_does_nothing(self, first, source):
+        again = run_stages(first.context, str(source))
+        assert again.done == set()
+        assert again.addresses == first.addresses
+
+    def test_a_fresh_store_gives_the_same_bits(self, first, source, tmp_path):
+        again = run_stages(self.context(tmp_path), str(source))
+        assert again.addresses == first.addresses
+        for name in first.tasks:
+            before, after = (r.entry(name).manifest["files"] for r in (first, again))
+            drop = {"history.parquet"}  # holds timings
+            assert [f for f in before if f["name"] not in drop] == [
+                f for f in after if f["name"] not in drop
+            ]
+
+    def test_a_changed_decision_redoes_tune_and_what_follows(
+        self, first, source, tmp_path
+    ):
+        store = self.copy(first, tmp_path)
+        again = run_stages(self.context(store, self.other_tune), str(source))
+        workers = {n for n in first.tasks if n.startswith("predict")}
+        # What is decided may come out the same; who is asked again may not.
+        assert again.done == {"tune", "submit", "preview"} | workers
+
+    def test_a_changed_member_retrains_only_itself(self, first, source, tmp_path):
+        store = self.copy(first, tmp_path)
+        member, setting = self.other_member
+        again = run_stages(self.context(store, setting), str(source))
+        trained = {n for n in again.done if n.startswith("train")}
+        assert trained == {n for n in first.tasks if n.startswith(f"train {member} ")}
+        assert not again.done & {"ingest", "group", "split"}
+
+    def test_a_changed_file_behind_the_same_path_is_seen(self, first, source, tmp_path):
+        moved = tmp_path / "data"
+        shutil.copytree(source, moved)
+        context = self.context(self.copy(first, tmp_path))
+        assert ingest.run(context, str(moved)).reused
+        file = max(moved.rglob("*.*"), key=lambda p: (p.stat().st_size, p.name))
+        content = bytearray(file.read_bytes())
+        times = file.stat()
+        content[len(content) // 2] ^= 0xFF
+        file.write_bytes(content)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+        again = ingest.run(context, str(moved))
+        assert not again.reused
+        assert again.address != first.tasks["ingest"].address
+
+    def test_another_recipes_artifacts_are_refused(self, first, tmp_path):
+        other = self.context(tmp_path, "seed=7")
+        with pytest.raises(RecipeError, match="another recipe"):
+            split.run(other, first.tasks["ingest"], first.tasks["group"])
+
+    def test_a_tampered_fold_table_is_refused_before_training(self, first, tmp_path):
+        context = self.context(self.copy(first, tmp_path))
+        entry = context.entry(first.tasks["split"])
+        table = pl.read_parquet(entry.path / FOLDS)
+        used = table.filter(pl.col("fold") >= 0)
+        ids = used.filter(pl.col("fold") == 0)["id"].to_list()
+        swapped = table.with_columns(
+            fold=pl.when(pl.col("id") == ids[0]).then(1).otherwise(pl.col("fold"))
+        )
+        swapped.write_parquet(entry.path / FOLDS)
+        with pytest.raises(StoreError, match="missing or incomplete"):
+            train.run(
+                context,
+                first.tasks["ingest"],
+                first.tasks["split"],
+                context.recipe.members[0].name,
+                0,
+            )
+
+    def test_a_fold_that_does_not_exist_is_named(self, first):
+        context = first.context
+        with pytest.raises(RecipeError, match="no fold 99"):
+            train.run(
+                context,
+                first.tasks["ingest"],
+                first.tasks["split"],
+                context.recipe.members[0].name,
+                99,
+            )
+
+    def test_a_member_that_is_not_intact_stops_predict_by_name(self, first, tmp_path):
+        context = self.context(self.copy(first, tmp_path))
+        member = context.recipe.members[0].name
+        entry = context.entry(first.tasks[f"train {member} 1"])
+        file = next((entry.path / "weights").glob("*.safetensors"))
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 0xFF
+        file.write_bytes(content)
+        predicted = context.store.root / first.tasks["predict 0"].address
+        shutil.rmtree(predicted)
+        with pytest.raises(StoreError, match=f"member {member}, fold 1"):
+            predict.run(context, first.tasks["ingest"], first.tasks["tune"], 0)
+
+    def test_a_killed_predict_goes_on_with_the_next_shard(
+        self, first, tmp_path, monkeypatch
+    ):
+        context = self.context(self.copy(first, tmp_path))
+        folder = context.store.root / first.tasks["predict 0"].address
+        shards = sorted((folder / "shards").iterdir())
+        assert len(shards) > 1, "the tiny recipe needs two test shards"
+        (folder / MANIFEST).unlink()
+        shutil.rmtree(shards[-1])
+        predicted = []
+        original = predict.Predictor._shard
+
+        def counting(self, name, *rest):
+            predicted.append(name)
+            original(self, name, *rest)
+
+        monkeypatch.setattr(predict.Predictor, "_shard", counting)
+        again = predict.run(context, first.tasks["ingest"], first.tasks["tune"], 0)
+        assert predicted == [shards[-1].name]
+        files = context.entry(again).manifest["files"]
+        assert files == first.entry("predict 0").manifest["files"]
+
+    def test_a_missing_prediction_is_not_submitted(self, first, tmp_path):
+        context = self.context(self.copy(first, tmp_path))
+        with pytest.raises(SubmissionError, match="not predicted"):
+            submit.run(context, first.tasks["ingest"], [])
+
+    def test_evaluate_wants_every_fold(self, first):
+        member = first.context.recipe.members[0].name
+        with pytest.raises(TrainingError, match="not trained"):
+            evaluate.run(
+                first.context,
+                first.tasks["ingest"],
+                first.tasks["split"],
+                member,
+                [first.tasks[f"train {member} 0"]],
+            )
+
+    def test_the_cross_validated_score_is_of_all_folds_counted_together(self, first):
+        scoring = first.challenge.scoring
+        for member in first.context.recipe.members:
+            data, total = Dataset(first.entry("ingest").path), None
+            for fold in range(first.context.recipe.split.k):
+                entry = first.entry(f"train {member.name} {fold}")
+                outputs = Dataset(entry.path / OUT_OF_FOLD)
+                for id_ in outputs.catalogue["id"].to_list():
+                    one = scoring.tally(outputs.sample(id_), data.sample(id_))
+                    total = one if total is None else total + one
+            expected = scoring.metrics(total)[scoring.MONITOR]
+            found = first.entry(f"evaluate {member.name}").json(METRICS)["score"]
+            assert found == pytest.approx(expected)
+
+    def test_the_leaderboard_holds_every_model_best_first(self, first):
+        last = first.context.recipe.members[-1].name
+        board = first.entry(f"evaluate {last}").json(LEADERBOARD)
+        names = {m.name for m in first.context.recipe.members}
+        assert {row["model"] for row in board} == names
+        scores = [row["score"] for row in board]
+        assert scores == sorted(scores, reverse=True)
+
+    def test_tune_refuses_outputs_of_other_folds(self, first):
+        board = first.entry(f"evaluate {first.context.recipe.members[-1].name}").json(
+            LEADERBOARD
+        )
+        swapped = [
+            {**row, "folds": {"0": row["folds"]["1"], "1": row["folds"]["0"]}}
+            for row in board
+        ]
+        table = open_folds(first.entry("split"), first.entry("ingest"))
+        data = Dataset(first.entry("ingest").path)
+        with pytest.raises(LeakError, match="train it again"):
+            tune.HeldOut(first.context.store, data, table, swapped)
+
+    def test_the_decision_names_every_member(self, first):
+        decision = first.entry("tune").json(DECISION)
+        assert {m["model"] for m in decision["members"]} == {
+            m.name for m in first.context.recipe.members
+        }
+        assert decision["statement"]
