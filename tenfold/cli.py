@@ -360,8 +360,14 @@ def judge(
     from tenfold.stages import judge as stage
 
     context = _context(challenge, recipe, settings, store)
-    named = (_read(path) for path in (dataset, groups, decision, submission))
-    done = stage.run(context, *named, truth)
+    done = stage.run(
+        context,
+        _read(dataset),
+        _read(groups),
+        _read(decision),
+        _read(submission),
+        truth,
+    )
     _finish(context, done, out)
 
 

@@ -119,7 +119,10 @@ def _imports(name: str) -> tuple[str, ...]:
 
 @functools.cache
 def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
+    # Looking for `package.module.name` with find_spec would run the module.
+    parent, _, last = name.rpartition(".")
+    source = _source(parent)
+    if source is None or source.name != "__init__.py":
         return False
+    module, package = source.with_name(f"{last}.py"), source.with_name(last)
+    return module.is_file() or (package / "__init__.py").is_file()

@@ -42,6 +42,9 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
     fold_of = np.full(len(groups), NO_FOLD)
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
+    if np.bincount(labels).max() < k:
+        # scikit-learn refuses when every stratum is rarer than folds.
+        labels = np.zeros_like(labels)
     for fold, (_, held_out) in enumerate(
         splitter.split(np.zeros(len(groups)), labels, groups)
     ):

@@ -63,7 +63,7 @@ class Progress:
             time.time(),
             False,
         )
-        if done >= total or time.time() - self._written > _SECONDS_BETWEEN_WRITES:
+        if done >= total > 0 or time.time() - self._written > _SECONDS_BETWEEN_WRITES:
             self._write()
 
     def log(self, event: str, **fields: Any) -> None:

@@ -4,12 +4,13 @@ A challenge adds its own options by subclassing the sections below
 (`tenfold/challenges/<name>/options.py`); unknown keys are refused everywhere.
 """
 
+import copy
 import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,7 +24,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 class Section(BaseModel):
     """A frozen group of options that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Resources(Section):
@@ -230,7 +231,7 @@ def read_yaml(path: Path) -> Json:
     """Read a recipe file as plain data."""
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot read recipe {path}: {error}") from error
     if not isinstance(value, dict):
         raise RecipeError(f"recipe {path} is not a mapping of sections")
@@ -242,7 +243,7 @@ def override(raw: Json, settings: Sequence[str]) -> Json:
 
     Values are YAML, so `training.epochs=3` is a number and `x=[1, 2]` a list.
     """
-    result: Json = json.loads(json.dumps(raw))
+    result: Json = copy.deepcopy(raw)
     for setting in settings:
         dotted, separator, text = setting.partition("=")
         if not separator or not dotted:
@@ -253,14 +254,18 @@ def override(raw: Json, settings: Sequence[str]) -> Json:
             node = _descend(node, key, setting)
         if isinstance(node, list):
             raise RecipeError(f"--set {setting}: {last} would replace a whole entry")
-        node[last] = yaml.safe_load(text)
+        try:
+            node[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise RecipeError(f"--set {setting}: {text} is not YAML") from None
     return result
 
 
 def _descend(node: Any, key: str, setting: str) -> Any:
     if isinstance(node, list):
         for position, entry in enumerate(node):
-            if key == str(position) or entry.get("name") == key:
+            named = isinstance(entry, dict) and entry.get("name") == key
+            if isinstance(entry, dict) and (named or key == str(position)):
                 return entry
         raise RecipeError(f"--set {setting}: no member {key!r}")
     child = node.setdefault(key, {})
@@ -296,10 +301,13 @@ def _sentence(kind: type[BaseModel], fault: Any) -> str:
 
 def _keys_at(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """Walk the model along an error's location and list the keys known there."""
+    is_key = False
     for part in path:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_key:
+            is_key = False
             continue
         field = kind.model_fields.get(part)
+        is_key = field is not None and get_origin(field.annotation) is dict
         found = _section_of(field.annotation) if field else None
         if found is None:
             return []

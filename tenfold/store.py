@@ -90,7 +90,7 @@ class Entry:
 
     @property
     def seconds(self) -> float:
-        """How long the making took, all attempts together."""
+        """How long the attempt took that finished it."""
         return float(self.manifest["seconds"])
 
     def json(self, name: str) -> Any:
@@ -115,6 +115,11 @@ class Workspace:
         if self._remote is not None:
             for name in names:
                 self._remote.upload(self.path / name, name)
+
+    def discard(self, name: str) -> None:
+        """Take a part that was persisted, and is not needed any more, away again."""
+        if self._remote is not None:
+            self._remote.delete(name)
 
 
 Work = Callable[[Workspace], None]
@@ -160,9 +165,14 @@ class Store:
 
     def find(self, address: str) -> Entry | None:
         """Return the entry if it is complete and true, else None."""
-        path = self._root / address
-        if self._remote and not (path / MANIFEST).exists():
+        found = self._find_here(address)
+        if found is None and self._remote:
             self._download(address)
+            found = self._find_here(address)
+        return found
+
+    def _find_here(self, address: str) -> Entry | None:
+        path = self._root / address
         manifest = _read_manifest(path)
         if manifest is None or _untrue_files(path, manifest):
             return None
@@ -191,9 +201,11 @@ class Store:
         self, key: Key, path: Path, label: str, recipe: Json, work: Work
     ) -> Entry:
         remote = self._storage.child(key.address) if self._remote else None
-        # A manifest that is not true any more must not outlive the attempt.
-        (path / MANIFEST).unlink(missing_ok=True)
-        if remote is not None:
+        if (path / MANIFEST).exists():
+            # It is not true any more, so no file beside it is a finished part.
+            shutil.rmtree(path)
+            path.mkdir()
+        if remote is not None and not remote.exists(MANIFEST):
             _restore_parts(remote, path)
         progress = Progress(path, key.stage, label)
         started = time.time()
@@ -202,7 +214,6 @@ class Store:
         except BaseException as error:
             progress.log("failed", kind=type(error).__name__, message=str(error))
             raise
-        shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
         manifest = {
             "schema": SCHEMA,
             "address": key.address,
@@ -217,6 +228,11 @@ class Store:
         }
         progress.finish()
         self._complete(path, manifest, remote)
+        # Only now: whoever dies before this goes on from the last checkpoint.
+        shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
+        if remote is not None:
+            for name in remote.names(f"{CHECKPOINTS}/"):
+                remote.delete(name)
         return Entry(key.address, path, manifest)
 
     def _complete(self, path: Path, manifest: Json, remote: Storage | None) -> None:
@@ -225,9 +241,12 @@ class Store:
                 remote.upload(path / file["name"], file["name"])
             for name in (PROGRESS_FILE, LOG_FILE):
                 remote.upload(path / name, name)
-        write_json(path / MANIFEST, manifest)
+        # The store's manifest comes before the mirror's, which would hide its lack.
+        staged = path / f".{MANIFEST}"
+        write_json(staged, manifest)
         if remote is not None:
-            remote.upload(path / MANIFEST, MANIFEST)
+            remote.upload(staged, MANIFEST)
+        staged.replace(path / MANIFEST)
 
     def _download(self, address: str) -> None:
         remote = self._storage.child(address)
@@ -239,6 +258,8 @@ class Store:
         remote.download(MANIFEST, fetched)
         manifest = read_json(fetched)
         for name in _untrue_files(path, manifest):
+            if not remote.exists(name):
+                return
             remote.download(name, path / name)
         fetched.replace(path / MANIFEST)
 
@@ -246,9 +267,11 @@ class Store:
 def _read_manifest(path: Path) -> Json | None:
     try:
         manifest = read_json(path / MANIFEST)
-    except (OSError, ValueError):
+    except (OSError, StoreError):
         return None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        return None
+    if not isinstance(manifest.get("files"), list):
         return None
     return manifest
 
@@ -271,7 +294,9 @@ def _list_files(path: Path) -> list[Json]:
     names = [
         name
         for name in files_below(path)
-        if Path(name).name not in _VOLATILE and not is_hidden(name)
+        if name not in _VOLATILE
+        and not is_hidden(name)
+        and not name.startswith(f"{CHECKPOINTS}/")
     ]
     return [
         {
@@ -286,7 +311,8 @@ def _list_files(path: Path) -> list[Json]:
 def _restore_parts(remote: Storage, path: Path) -> None:
     """Fetch what an attempt on another machine left in the store."""
     for name in remote.names():
-        if Path(name).name not in _VOLATILE and not (path / name).exists():
+        newer = name.startswith(f"{CHECKPOINTS}/")
+        if newer or (name not in _VOLATILE and not (path / name).exists()):
             remote.download(name, path / name)
 
 

@@ -30,6 +30,14 @@ FLOW = "ingest group split train evaluate tune predict submit preview"
 STAGES = FLOW.split()
 FRAMEWORKS = ("torch", "lightning", "timm", "segmentation_models_pytorch")
 
+#: Imports in ways that the stages may or may not.
+PROBE = """
+from tenfold import folds as renamed
+
+def later():
+    import tenfold.training.engine
+"""
+
 SCRIPT = """
 import ast, json, sys
 from pathlib import Path
@@ -121,11 +129,13 @@ def run_on_a_copy(folder, stages, edits=(), blocked=()):
         SOURCE, folder / "tenfold", ignore=shutil.ignore_patterns("__pycache__")
     )
     job = {
-        "modules": {stage: modules_of(stage) for stage in stages},
+        "modules": {stage: modules_of(stage) for stage in stages}
+        | {"probe": ["tenfold.probe"]},
         "edits": edits,
         "blocked": blocked,
         "heavy": FRAMEWORKS,
     }
+    (folder / "tenfold" / "probe.py").write_text(PROBE)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder), json.dumps(job)],
         cwd=folder,
@@ -176,16 +186,16 @@ NUMBERS = {"folds.py": "split", "data/statistics.py": "ingest"}
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """Return label of an edit → stages whose version it changes."""
+    """Return label of an edit → stages (and the probe) whose version it changes."""
     edits = [(file, "add_code", [file]) for file in EDITS]
     edits += [(f"number in {file}", "change_a_number", [file]) for file in NUMBERS]
     edits += [("plumbing", "add_code", PLUMBING), ("words", "reword", ALL_FILES)]
     folder = tmp_path_factory.mktemp("copy")
     versions = run_on_a_copy(folder, STAGES, edits, FRAMEWORKS)["versions"]
     before = versions.pop("before")
-    assert len(set(before.values())) == len(STAGES)
+    assert len(set(before.values())) == len(before) == len(STAGES) + 1
     return {
-        label: [stage for stage in STAGES if after[stage] != before[stage]]
+        label: [name for name in before if after[name] != before[name]]
         for label, after in versions.items()
     }
 
@@ -193,8 +203,14 @@ def seen(tmp_path_factory):
 @pytest.mark.parametrize("file", EDITS)
 def test_an_edit_changes_the_stages_that_run_it(seen, file):
     must, _, may = EDITS[file].partition("(")
-    harmless = may.rstrip(")").split()
+    harmless = [*may.rstrip(")").split(), "probe"]
     assert [stage for stage in seen[file] if stage not in harmless] == must.split()
+
+
+def test_imports_count_however_they_are_written(seen):
+    assert "probe" in seen["folds.py"]
+    assert "probe" in seen["training/engine.py"]
+    assert "probe" not in seen["challenges/kelp/drawing.py"]
 
 
 def test_words_and_layout_change_nothing(seen):

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tenfold.errors import LeakError, RecipeError
 from tenfold.folds import NO_FOLD, FoldTable, assign, random_leak, split_groups
@@ -95,6 +95,18 @@ def test_one_huge_group_leaves_no_fold_empty():
     groups = np.concatenate([np.zeros(500, int), np.arange(1, 5)])
     fold_of = assign(groups, ["a"] * 500 + ["b"] * 4, 4, 3)
     assert set(fold_of.tolist()) == {0, 1, 2, 3}
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_a_fold_that_scikit_learn_leaves_empty_gets_a_group():
+    groups = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 3])
+    strata = list("acbacabacb")
+    splitter = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    held_out = [part for _, part in splitter.split(groups, strata, groups)]
+    assert [] in [part.tolist() for part in held_out]
+    fold_of = assign(groups, strata, 4, 0)
+    assert set(fold_of.tolist()) == {0, 1, 2, 3}
+    assert len(set(zip(groups.tolist(), fold_of.tolist(), strict=True))) == 4
 
 
 def test_kinds_rarer_than_folds_are_no_obstacle():

@@ -356,6 +356,12 @@ def test_the_digest_does_not_depend_on_how_the_file_is_written(tmp_path):
         assert load_recipe("kelp", path).digest() == mine().digest()
 
 
+def test_the_digest_does_not_depend_on_the_order_of_profiles():
+    settings = ["profiles.a.cpu=3", "profiles.b.cpu=5"]
+    assert mine(*settings).digest() == mine(*settings[::-1]).digest()
+    assert mine(*settings).to_json() == mine(*settings[::-1]).to_json()
+
+
 def leaves(node, path=()):
     if isinstance(node, dict) and node:
         for key, value in node.items():

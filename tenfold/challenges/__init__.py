@@ -224,7 +224,9 @@ class DecisionPart(Protocol):
     ) -> Arrays:
         """Turn the averages of each role into the prediction of one sample."""
 
-    def describe(self, prediction: Arrays, arrays: Arrays) -> Mapping[str, float]:
+    def describe(
+        self, prediction: Arrays, arrays: Arrays, decision: Json
+    ) -> Mapping[str, float]:
         """Summarise a prediction as numbers for the sanity statistics."""
 
 
@@ -375,6 +377,11 @@ def load_recipe(
 
 def recipe_from_json(text: str) -> Recipe:
     """Read a recipe back from the JSON string that travels between tasks."""
-    raw = cast(Json, json.loads(text))
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise RecipeError(f"the recipe is not valid JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise RecipeError("the recipe is not a mapping of sections")
     kind = find_challenge(str(raw.get("challenge"))).options.RECIPE
     return validate(kind, raw, "recipe")

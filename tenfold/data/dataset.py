@@ -51,11 +51,14 @@ class Dataset:
 
     def sample(self, id_: str) -> dict[str, NDArray[Any]]:
         """Return one sample's arrays as views of the memory map."""
+        shard, row = self._find(id_)
+        return self._shard(shard).sample(row)
+
+    def _find(self, id_: str) -> tuple[str, int]:
         try:
-            shard, row = self._place[id_]
+            return self._place[id_]
         except KeyError:
             raise StoreError(f"sample {id_} is not in {self.directory}") from None
-        return self._shard(shard).sample(row)
 
     def samples(self, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield samples in the given order."""
@@ -67,7 +70,7 @@ class Dataset:
         total = StatisticsSum(channels)
         rows: dict[str, list[int]] = {}
         for id_ in sorted(ids):
-            shard, row = self._place[id_]
+            shard, row = self._find(id_)
             rows.setdefault(shard, []).append(row)
         for shard in sorted(rows):
             path = self.directory / SHARDS / shard / PARTIALS

@@ -43,6 +43,16 @@ def write_shard(
         write_json(temporary / ROWS, rows)
 
 
+def is_whole(directory: Path) -> bool:
+    """Tell whether a shard is there; its rows are the last file to be fetched."""
+    return (directory / ROWS).is_file()
+
+
+def shard_files(directory: Path) -> list[Path]:
+    """List a shard's files in the order in which they are to be copied."""
+    return sorted(directory.iterdir(), key=lambda path: (path.name == ROWS, path.name))
+
+
 class Shard:
     """One shard, read through memory maps.
 

@@ -8,7 +8,8 @@ from tenfold.data.files import write_json
 from tenfold.errors import LeakError, TrainingError
 from tenfold.recipe import Json
 from tenfold.stages.context import OK, Context, Reference
-from tenfold.stages.entries import LEADERBOARD, METRICS, open_folds
+from tenfold.stages.entries import LEADERBOARD, METRICS
+from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Workspace
 
 PARTS = ("scoring",)

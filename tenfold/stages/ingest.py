@@ -13,7 +13,7 @@ import polars as pl
 from tenfold.challenges import Challenge, Packed, Scan, SourceSample
 from tenfold.data.dataset import CATALOGUE, PARTIALS, QUARANTINE, SHARDS, write_table
 from tenfold.data.files import read_json, sha256_of, write_json
-from tenfold.data.shards import ROWS, write_shard
+from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.data.statistics import Channels, save_partials
 from tenfold.data.storage import fingerprint, localise
 from tenfold.errors import Rejected, SourceError
@@ -114,7 +114,7 @@ def _shard(
 ) -> Json:
     """Pack one shard, unless an earlier attempt did, and return its rows."""
     directory = workspace.path / SHARDS / name
-    if directory.is_dir():
+    if is_whole(directory):
         return dict(read_json(directory / ROWS))
     rows: list[Json] = []
     faults: list[Json] = []
@@ -135,7 +135,7 @@ def _shard(
 
     write_shard(directory, [p.arrays for p in packed], content, save)
     workspace.persist(
-        *(f.relative_to(workspace.path).as_posix() for f in sorted(directory.iterdir()))
+        *(f.relative_to(workspace.path).as_posix() for f in shard_files(directory))
     )
     return content
 

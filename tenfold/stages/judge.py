@@ -24,7 +24,7 @@ from tenfold.store import Entry, Workspace
 
 _OVERLAPS = "overlaps.csv"
 
-PARTS = ("model", "decision", "submission")
+PARTS = ("model", "decision", "submission", "scoring")
 
 
 def run(
@@ -64,9 +64,9 @@ def run(
             workspace.progress.update(done, len(members), "members")
         shutil.rmtree(workspace.path / ".member", ignore_errors=True)
         ensemble = part.score(submitted.path / part.FILE, truth)
-        scores = _summary(ensemble, rows, context)
-        scores["overlaps"] = _overlaps(Dataset(data.path), grouped, truth)
-        write_json(workspace.path / SCORES, scores)
+        summary = _summary(ensemble, rows, context)
+        summary["overlaps"] = _overlaps(Dataset(data.path), grouped, truth)
+        write_json(workspace.path / SCORES, summary)
 
     inputs = {
         "dataset": data.address,

@@ -17,7 +17,7 @@ from tenfold.challenges import Challenge
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import CATALOGUE, SHARDS, Dataset, write_table
 from tenfold.data.files import read_json
-from tenfold.data.shards import ROWS, write_shard
+from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.ensembling.average import Average
 from tenfold.errors import RecipeError, StoreError
 from tenfold.recipe import Json, PredictOptions
@@ -126,7 +126,7 @@ class Predictor:
         for (name,), part in mine.group_by("shard", maintain_order=True):
             ids = part["id"].sort().to_list()
             directory = workspace.path / SHARDS / str(name)
-            if not directory.is_dir():
+            if not is_whole(directory):
                 self._shard(str(name), ids, workspace, done, total)
             done += len(ids) * len(self._members)
             rows += read_json(directory / ROWS)["rows"]
@@ -153,7 +153,7 @@ class Predictor:
             )
         directory = workspace.path / SHARDS / name
         write_shard(directory, predictions, {"rows": rows})
-        files = sorted(directory.iterdir())
+        files = shard_files(directory)
         workspace.persist(*(f.relative_to(workspace.path).as_posix() for f in files))
 
     def contribution(self, outputs: Arrays) -> Arrays:
@@ -168,7 +168,8 @@ class Predictor:
 
     def _describe(self, id_: str, prediction: Arrays) -> dict[str, float]:
         arrays = self._dataset.sample(id_)
-        return dict(self._context.challenge.decision.describe(prediction, arrays))
+        describe = self._context.challenge.decision.describe
+        return dict(describe(prediction, arrays, self._choice))
 
     def test_outputs(self, member: EnsembleMember) -> Iterator[tuple[str, Arrays]]:
         """Yield one member's outputs of every test sample, in order of id."""

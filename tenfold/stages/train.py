@@ -22,8 +22,8 @@ from tenfold.stages.entries import (
     MODEL,
     OUT_OF_FOLD,
     WEIGHTS,
-    open_folds,
 )
+from tenfold.stages.proof import open_folds
 from tenfold.store import Workspace
 from tenfold.training.checkpoints import Resume
 from tenfold.training.engine import Fitted, Job, Trainer

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
-from tenfold.errors import LeakError
+from tenfold.errors import LeakError, TrainingError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference, section
@@ -15,8 +15,8 @@ from tenfold.stages.entries import (
     METRICS,
     OUT_OF_FOLD,
     SCORES,
-    open_folds,
 )
+from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Store, Workspace
 
 PARTS = ("decision", "scoring")
@@ -102,6 +102,8 @@ class HeldOut:
         # models need every model's opinion of a sample.
         common = set.intersection(*(set(r["folds"]) for r in self._rows.values()))  # type: ignore[call-overload]
         self.folds = tuple(sorted(int(fold) for fold in common))
+        if not self.folds:
+            raise TrainingError("the models have no trained fold in common")
         self._outputs = {
             (model, fold): self._open(store.open(row["folds"][str(fold)]), fold)  # type: ignore[index]
             for model, row in self._rows.items()

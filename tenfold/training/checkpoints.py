@@ -47,6 +47,7 @@ class Checkpoints:
         for old in self._folder.glob("*.pt"):
             if old != file:
                 old.unlink()
+                self._workspace.discard(f"{CHECKPOINTS}/{old.name}")
 
     def load(self, resume: Resume) -> State | None:
         """Return the last state, or None to start from the beginning.

@@ -209,7 +209,8 @@ class Trainer:
         self._fabric.backward(loss)
         self._optimiser.step()
         self._optimiser.zero_grad()
-        if self._schedule is not None:
+        total = self._steps * self._job.training.epochs
+        if self._schedule is not None and self._global_step() + 1 < total:
             self._schedule.step()
         if self._ema is not None:
             self._ema.update(self._job.model)
@@ -229,13 +230,16 @@ class Trainer:
         since = time.monotonic() - self._saved_at
         if self._terminated:
             self._save()
-            self._workspace.progress.log("terminated", step=self._global_step())
-            raise SystemExit(TERMINATED)
+            self._leave()
         if since >= training.checkpoint_minutes * 60 and run.step < self._steps:
             self._save()
 
+    def _leave(self) -> None:
+        self._workspace.progress.log("terminated", step=self._global_step())
+        raise SystemExit(TERMINATED)
+
     def _check_finite(self) -> None:
-        if not bool(torch.isfinite(self._run.sums["loss"])):
+        if self._run.sums and not bool(torch.isfinite(self._run.sums["loss"])):
             raise TrainingError(
                 f"the loss is not finite in epoch {self._run.epoch + 1}, step"
                 f" {self._run.step}; lower training.learning_rate or use precision"
@@ -245,6 +249,7 @@ class Trainer:
     def _train_row(self) -> dict[str, float]:
         sums = {name: float(value) for name, value in self._run.sums.items()}
         figures = self._job.task.step_figures(sums)
+        figures = {name: float(value) for name, value in figures.items()}
         rate = self._optimiser.param_groups[0]["lr"]
         row = {"epoch": float(self._run.epoch + 1), "lr": float(rate)}
         row["train/loss"] = sums["loss"] / self._steps
@@ -254,6 +259,7 @@ class Trainer:
         run, training = self._run, self._job.training
         number = run.epoch + 1
         last = number == training.epochs
+        run.stale += 1
         pictured = number in training.picture_epochs
         if last or pictured or number % training.validate_every == 0:
             row |= self._validate(number if pictured or last else None)
@@ -261,8 +267,12 @@ class Trainer:
         self._workspace.progress.log("epoch", **row)
         run.epoch, run.step, run.sums = number, 0, {}
         patience = training.patience
-        run.finished = last or (patience is not None and run.stale >= patience)
+        run.finished = last or (
+            "val/score" in row and patience is not None and run.stale >= patience
+        )
         self._save()
+        if self._terminated:
+            self._leave()
 
     def _validate(self, picture_epoch: int | None) -> dict[str, float]:
         """Score the held-out samples whole, by the weights that will be used."""
@@ -279,9 +289,8 @@ class Trainer:
         job.model.load_state_dict(kept)
         if picture_epoch is not None:
             self._keep_pictures(picture_epoch, pictures)
-        figures = job.scorer.metrics(tally)
+        figures = {k: float(v) for k, v in job.scorer.metrics(tally).items()}
         score = figures[job.scorer.MONITOR]
-        run.stale += 1
         if score > run.best:
             run.best, run.stale = score, 0
             run.best_state = {name: t.detach().cpu() for name, t in state.items()}
@@ -304,7 +313,9 @@ class Trainer:
     def _weights(self) -> dict[str, StateDict]:
         weights = {"last": _cpu_state(self._job.model)}
         if self._ema is not None:
-            weights["ema"] = {k: t.detach().cpu() for k, t in self._ema.state.items()}
+            weights["ema"] = {
+                k: t.detach().cpu().clone() for k, t in self._ema.state.items()
+            }
         if self._run.best_state is not None:
             weights["best"] = self._run.best_state
         return weights
@@ -314,6 +325,7 @@ class Trainer:
 
     def _save(self) -> None:
         run = self._run
+        self._check_finite()
         state: State = {
             "schema": SCHEMA,
             "model": _cpu_state(self._job.model),
@@ -401,11 +413,14 @@ def _schedule(
     schedule = training.schedule
     if schedule.name == "none":
         return None
+    total = steps * training.epochs
+    # A warm-up of exactly one step would divide by zero.
+    one = math.isclose(schedule.warmup * total, 1)
     return OneCycleLR(
         optimiser,
         max_lr=training.learning_rate,
-        total_steps=steps * training.epochs,
-        pct_start=schedule.warmup,
+        total_steps=total,
+        pct_start=schedule.warmup * (1 - 1e-9) if one else schedule.warmup,
         div_factor=schedule.start_divisor,
         final_div_factor=schedule.final_divisor,
     )

@@ -107,4 +107,4 @@ def collate(examples: Sequence[Arrays]) -> dict[str, Tensor]:
 
 def _quiet_worker(_: int) -> None:
     # A forked worker inherits the parent's handler, which would save a checkpoint.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -35,10 +35,10 @@ from tenfold.stages.entries import (
     METRICS,
     MODEL,
     OUT_OF_FOLD,
-    open_folds,
 )
 from tenfold.stages.pages import page_path, show
 from tenfold.stages.predict import EnsembleMember, load_member
+from tenfold.stages.proof import open_folds
 from tenfold.store import MANIFEST, Store
 from tenfold.training.examples import collate
 from tests.contract.driver import Finished, run_stages

@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import sys
+import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -214,7 +216,14 @@ def _arrange(stop, task):
     # A child leads a group of its own, with its loader's processes.
     number, whole = getattr(signal, stop["signal"]), stop.get("group")
     target = -os.getpid() if whole else os.getpid()
-    strike = after(stop["n"], lambda: os.kill(target, number))
+
+    def send():
+        os.kill(target, number)
+        if whole:
+            # Until the loader's processes, if they die of it, are noticed.
+            time.sleep(0.5)
+
+    strike = after(stop["n"], send)
     if stop["at"] == "step":
         task.on_step = strike
     elif stop["at"] == "outputs":
@@ -327,12 +336,15 @@ def _child(request):
 
 def serve():
     """Answer each request with the exit code of its process."""
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            _child(json.loads(line))
-        _, status = os.waitpid(child, 0)
-        os.write(1, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    # Killed processes leave their sockets' folders; these go with the server.
+    with tempfile.TemporaryDirectory() as scratch:
+        tempfile.tempdir = scratch
+        for line in sys.stdin:
+            child = os.fork()
+            if child == 0:
+                _child(json.loads(line))
+            _, status = os.waitpid(child, 0)
+            os.write(1, f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from tenfold.ensembling.thresholds import dice_at, leave_one_out
 from tenfold.recipe import Json, Recipe
 
 ROLE = "segment"
+#: Probabilities this close to the threshold are called near.
+_NEAR = 0.15
 
 
 def tune(recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
@@ -108,12 +110,14 @@ def _statement(
 
 def _allowed_steps(options: KelpTune) -> IntArray:
     """Return the thresholds to choose from, as steps: `prob >= step` is kelp."""
-    if options.vote == "hard":
-        # The mean of one fold's votes is 0 or 1; any cut between is the vote.
-        return np.array([(STEPS + 1) // 2])
     if options.threshold is not None:
-        return np.array([min(math.ceil(options.threshold * STEPS), STEPS)])
+        return np.array([_step_of(options.threshold)])
     return np.arange(1, STEPS + 1)
+
+
+def _step_of(threshold: float) -> int:
+    """Return the first step that is at or above a threshold."""
+    return min(math.ceil(threshold * STEPS - 1e-9), STEPS)
 
 
 def _model_weights(
@@ -172,9 +176,7 @@ def decide(
     """Return the mask `kelp` and the mean `prob` in steps, (350, 350) each."""
     mean = _settle(averages[ROLE]["prob"], unpack_valid(arrays), decision["invalid"])
     # In steps, as the threshold was chosen; a tie between steps rounds alike.
-    kelp = encode(mean) >= math.ceil(decision["threshold"] * STEPS - 1e-9)
-    if decision["vote"] == "hard":
-        kelp = mean >= decision["threshold"] - 1e-6
+    kelp = encode(mean) >= _step_of(decision["threshold"])
     return {"kelp": kelp.astype(np.uint8), "prob": encode(mean)}
 
 
@@ -189,7 +191,7 @@ def _histogram(steps: ByteArray, truth: BoolArray) -> IntArray:
     return np.bincount(both.ravel(), minlength=2 * (STEPS + 1)).reshape(2, STEPS + 1)
 
 
-def describe(prediction: Arrays, arrays: Arrays) -> dict[str, float]:
+def describe(prediction: Arrays, arrays: Arrays, decision: Json) -> dict[str, float]:
     """Summarise a predicted tile; shares are of all its pixels."""
     kelp = np.asarray(prediction["kelp"]) == 1
     raw = unpack_tile(arrays)
@@ -199,6 +201,6 @@ def describe(prediction: Arrays, arrays: Arrays) -> dict[str, float]:
         "on_land": float((kelp & (raw[6] > 0)).mean()),
         "under_qa": float((kelp & (raw[5] == 1)).mean()),
         "uncertainty": float((prob * (1 - prob)).mean() * 4),
-        "near_threshold": float((np.abs(prob - 0.5) < 0.15).mean()),
+        "near_threshold": float((np.abs(prob - decision["threshold"]) < _NEAR).mean()),
         "valid_share": float(unpack_valid(arrays).mean()),
     }

@@ -130,7 +130,9 @@ class KelpTask:
             return logits.sum() * 0
         pixels = logits.permute(0, 2, 3, 1)[valid].float()
         truth = mask[valid].long()
-        loss: Tensor = self._loss(pixels.T[None, :, :, None], truth[None, :, None])
+        # The loss belongs to the task, so its constants follow the batch.
+        measure = self._loss.to(logits.device)
+        loss: Tensor = measure(pixels.T[None, :, :, None], truth[None, :, None])
         return loss
 
     def step_figures(self, counts: Mapping[str, float]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segmentation_models_pytorch import create_model
 from timm.models._manipulate import adapt_input_conv
@@ -156,7 +157,10 @@ def load_encoder(model: KelpModel, path: Path) -> str:
     Returns:
         How the first convolution was filled, for the record.
     """
-    state = load_file(path)
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise RecipeError(f"cannot read weights file {path}: {error}") from None
     target = model.net.encoder.state_dict()
     stem = next(name for name, t in target.items() if t.ndim == 4)
     channels = target[stem].shape[1]
@@ -170,6 +174,12 @@ def load_encoder(model: KelpModel, path: Path) -> str:
     rgb = found[stem].shape[1]
     if rgb != channels:
         found[stem] = adapt_input_conv(channels, found[stem])
+    for name, tensor in found.items():
+        if tensor.shape != target[name].shape:
+            raise RecipeError(
+                f"{path} does not fit the encoder: {name} is {tuple(tensor.shape)}, not"
+                f" {tuple(target[name].shape)}"
+            )
     model.net.encoder.load_state_dict(found)
     return (
         "as loaded" if rgb == channels else f"{rgb} channels tiled, × {rgb}/{channels}"

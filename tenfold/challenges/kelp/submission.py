@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
@@ -86,7 +85,7 @@ def decode_mask(data: bytes, where: str) -> ByteArray:
     try:
         with MemoryFile(data) as memory, memory.open() as file:
             mask = file.read()
-    except (RasterioError, rasterio.RasterioIOError) as error:
+    except (RasterioError, ValueError) as error:
         raise SubmissionError(f"{where} cannot be read: {error}") from None
     if mask.shape != (1, SIZE, SIZE):
         raise SubmissionError(

@@ -330,7 +330,9 @@ def test_a_prediction_is_described_by_its_shares():
     kelp[:140] = 1  # two fifths
     prob = np.zeros(SHAPE, np.uint8)
     prob[:35] = 128  # as doubtful as can be
-    found = decisions.describe({"kelp": kelp, "prob": prob}, pack_tile(raw, None))
+    found = decisions.describe(
+        {"kelp": kelp, "prob": prob}, pack_tile(raw, None), {"threshold": 0.5}
+    )
     assert found == pytest.approx(
         {
             "kelp_share": 0.4,
