@@ -4,7 +4,6 @@ A challenge adds its own options by subclassing the sections below
 (`tenfold/challenges/<name>/options.py`); unknown keys are refused everywhere.
 """
 
-import copy
 import difflib
 import hashlib
 import json
@@ -243,7 +242,7 @@ def override(raw: Json, settings: Sequence[str]) -> Json:
 
     Values are YAML, so `training.epochs=3` is a number and `x=[1, 2]` a list.
     """
-    result: Json = copy.deepcopy(raw)
+    result: Json = _unshared(raw)
     for setting in settings:
         dotted, separator, text = setting.partition("=")
         if not separator or not dotted:
@@ -259,6 +258,13 @@ def override(raw: Json, settings: Sequence[str]) -> Json:
         except yaml.YAMLError:
             raise RecipeError(f"--set {setting}: {text} is not YAML") from None
     return result
+
+
+def _unshared(value: Any) -> Any:
+    """Copy plain data; what YAML anchors made one object becomes several."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _descend(node: Any, key: str, setting: str) -> Any:

@@ -525,3 +525,8 @@ def test_class_weights_are_for_cross_entropy():
     weights = "members.0.loss.class_weights=[0.4, 0.6]"
     assert "class_weights" in refused(weights)
     assert mine(weights, "members.0.loss.name=ce").members[0].loss.name == "ce"
+
+
+def test_overriding_one_member_leaves_those_that_share_its_yaml_anchor():
+    raw = yaml.safe_load("members: [{name: a, t: &t {x: 1}}, {name: b, t: *t}]")
+    assert override(raw, ["members.a.t.x=2"])["members"][1]["t"] == {"x": 1}
