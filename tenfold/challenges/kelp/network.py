@@ -117,6 +117,8 @@ class KelpModel(nn.Module):
             )
         except (KeyError, RuntimeError, ValueError) as error:
             raise RecipeError(f"net: {error}") from None
+        if net.channels_last:
+            self.net.to(memory_format=torch.channels_last)
         self._pad = _MODES[options.pad]
         self._multiple = 32
 

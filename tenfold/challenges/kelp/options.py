@@ -67,6 +67,9 @@ class KelpNet(Section):
         None, description="safetensors file of the encoder; none: random"
     )
     decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+    channels_last: bool = Field(
+        False, description="memory order of convolutions; faster for most encoders"
+    )
     probability: Literal["softmax", "sigmoid"] = Field(
         "softmax",
         description="sigmoid: of the kelp logit alone, as the published inference",

@@ -50,6 +50,8 @@ _LAYOUTS: tuple[Mapping[tuple[str, str], str], ...] = (
     },
 )
 _HIGH_SHARE, _ALMOST_ALL = 0.4, 0.98
+#: Kelp share at which the next level begins; level 0 is no kelp.
+_KELP_LEVELS = (0.0, 0.001, 0.01)
 
 Files = dict[tuple[str, str, str], Path]
 
@@ -252,7 +254,10 @@ def _by_masking(channels: Channels) -> list[tuple[Masking, list[str]]]:
 
 
 def _columns(raw: TileArray, mask: ByteArray | None) -> dict[str, Any]:
-    """Return the published per-tile statistics; shares are 0 … 1."""
+    """Return the published per-tile statistics, and a level of kelp to stratify by.
+
+    What is called pct is a share of 0 … 1, as published.
+    """
     pixels = SIZE * SIZE
     dem, qa = raw[BAND_INDEX["DEM"]], raw[BAND_INDEX["QA"]]
     kelp = None if mask is None else int(mask.sum())
@@ -260,6 +265,7 @@ def _columns(raw: TileArray, mask: ByteArray | None) -> dict[str, Any]:
     water, corrupted = int((dem <= 0).sum()), int(qa.sum())
     return {
         "has_kelp": None if kelp is None else kelp > 0,
+        "kelp_level": None if kelp is None else _kelp_level(kelp / pixels),
         "kelp_pixels": kelp,
         "non_kelp_pixels": None if kelp is None else pixels - kelp,
         "kelp_pixels_pct": None if kelp is None else kelp / pixels,
@@ -278,3 +284,7 @@ def _columns(raw: TileArray, mask: ByteArray | None) -> dict[str, Any]:
         "high_corrupted_pixels_pct": corrupted / pixels > _HIGH_SHARE,
         "valid_pixels_pct": float(spectral_valid(raw).mean()),
     }
+
+
+def _kelp_level(share: float) -> int:
+    return sum(share > border for border in _KELP_LEVELS)
