@@ -9,7 +9,7 @@ from typing import Any
 from kfp import dsl
 
 from components.factory import component_for
-from pipelines.targets import Target, image_of, profile_of
+from pipelines.targets import Target, image_of, parallel_folds, profile_of
 from tenfold.recipe import Member, Recipe
 
 
@@ -77,7 +77,8 @@ def _model(
 ) -> Any:
     """Add all folds of one model and its evaluation; return the leaderboard."""
     folds = list(range(recipe.split.k))
-    with dsl.ParallelFor(folds, parallelism=recipe.parallel_folds) as fold:
+    at_once = parallel_folds(recipe, tasks.target, member.name)
+    with dsl.ParallelFor(folds, parallelism=at_once) as fold:
         train = tasks.add(
             "train",
             f"Train {member.name}",
@@ -104,7 +105,7 @@ class _Tasks:
     store: Any
 
     def __init__(self, recipe: Recipe, target: Target, images: str, tag: str) -> None:
-        self._recipe, self._target = recipe, target
+        self._recipe, self.target = recipe, target
         self._images, self._tag = images, tag
 
     def add(
@@ -117,5 +118,5 @@ class _Tasks:
         # The store knows what is done; KFP's cache cannot see code or data that
         # changed behind a path.
         task.set_caching_options(False)
-        self._target.place(task, profile_of(self._recipe, stage, of_member))
+        self.target.place(task, profile_of(self._recipe, stage, of_member))
         return task

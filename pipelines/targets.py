@@ -29,11 +29,13 @@ class Target:
         name: as the command line says it.
         place: gives a task its resources.
         compiled: whether it runs from a compiled file.
+        shared: whether all tasks run on one machine.
     """
 
     name: str
     place: Place
     compiled: bool
+    shared: bool = False
 
 
 def _nowhere(task: Any, profile: Resources) -> None:
@@ -81,7 +83,7 @@ def _size(task: Any, profile: Resources) -> None:
 TARGETS = {
     target.name: target
     for target in (
-        Target("local", _nowhere, compiled=False),
+        Target("local", _nowhere, compiled=False, shared=True),
         Target("kubeflow", _on_kubeflow, compiled=True),
         Target("vertex", _on_vertex, compiled=True),
     )
@@ -102,6 +104,16 @@ def profile_of(recipe: Recipe, stage: str, member: str | None = None) -> Resourc
     if stage == "group" and recipe.groups.embedding.enabled:
         return recipe.profile("group")
     return recipe.profile("predict" if stage == "predict" else "cpu")
+
+
+def parallel_folds(recipe: Recipe, target: Target, member: str) -> int:
+    """Return how many folds of a member train at once.
+
+    On one machine with a GPU one after the other: two do not share its memory.
+    """
+    if target.shared and profile_of(recipe, "train", member).gpu is not None:
+        return 1
+    return recipe.parallel_folds
 
 
 def image_of(recipe: Recipe, stage: str, images: str, tag: str) -> str:

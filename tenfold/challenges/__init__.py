@@ -263,6 +263,11 @@ class DrawingPart(Protocol):
     def choose(self, table: pl.DataFrame, count: int) -> Mapping[str, list[str]]:
         """Pick informative samples from the predictions' table: kind → ids."""
 
+    def comparison(
+        self, test: pl.DataFrame, train: pl.DataFrame
+    ) -> list[dict[str, Any]]:
+        """Return rows of (what, predicted on test, labelled in training)."""
+
     def warnings(self, test: pl.DataFrame, train: pl.DataFrame) -> list[str]:
         """Say in plain words where predictions look unlike the training data."""
 

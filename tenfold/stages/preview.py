@@ -23,6 +23,7 @@ def run(context: Context, dataset: Reference, submission: Reference) -> Referenc
         test = table.join(catalogue.rows("test").drop("split", "shard", "row"), on="id")
         content = {
             "samples": list(drawing.choose(test, options.samples).items()),
+            "comparison": drawing.comparison(test, catalogue.rows("train")),
             "warnings": drawing.warnings(test, catalogue.rows("train")),
         }
         write_json(workspace.path / GALLERY, content)

@@ -195,7 +195,9 @@ def _predict_held_out(
         write_shard(folder / SHARDS / name, [a for _, a in samples], {})
         samples.clear()
 
-    for done, (id_, outputs) in enumerate(trainer.outputs(held_out), 1):
+    losses = []
+    for done, (id_, outputs, loss) in enumerate(trainer.assessed(held_out), 1):
+        losses.append(loss)
         counted = scoring.tally(outputs, dataset.sample(id_))
         tally = counted if tally is None else tally + counted
         samples.append((id_, outputs))
@@ -205,13 +207,15 @@ def _predict_held_out(
     if samples:
         flush()
     write_table(folder / CATALOGUE, pl.DataFrame(rows))
-    return {"tally": tally.to_json(), **_test_figures(scoring, tally)}
+    loss = sum(losses) / len(losses)
+    return {"tally": tally.to_json(), **_test_figures(scoring, tally, loss)}
 
 
-def _test_figures(scoring: ScoringPart, tally: Any) -> Json:
+def _test_figures(scoring: ScoringPart, tally: Any, loss: float) -> Json:
     """Return the published names: what they call test is the held-out fold."""
     figures = scoring.metrics(tally)
     return {
         "score": figures[scoring.MONITOR],
-        "figures": {f"test/{name}": value for name, value in figures.items()},
+        "figures": {"test/loss": loss}
+        | {f"test/{name}": value for name, value in figures.items()},
     }

@@ -6,13 +6,13 @@ ends where the undisturbed one would have: on a CPU with equal threads and
 versions, in the same bits.
 """
 
+import itertools
 import math
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import torch
@@ -280,10 +280,11 @@ class Trainer:
         state = self._weights()["ema" if job.training.weights == "ema" else "last"]
         kept = {name: t.clone() for name, t in job.model.state_dict().items()}
         job.model.load_state_dict(state)
-        tally, pictures = None, {}
-        for id_, outputs in self.outputs(job.held_out_ids):
+        tally, pictures, losses = None, {}, []
+        for id_, outputs, loss in self.assessed(job.held_out_ids):
             counted = job.scorer.tally(outputs, job.dataset.sample(id_))
             tally = counted if tally is None else tally + counted
+            losses.append(loss)
             if id_ in job.pictured_ids:
                 pictures[id_] = outputs
         job.model.load_state_dict(kept)
@@ -294,14 +295,21 @@ class Trainer:
         if score > run.best:
             run.best, run.stale = score, 0
             run.best_state = {name: t.detach().cpu() for name, t in state.items()}
-        return {"val/score": score} | {f"val/{k}": v for k, v in figures.items()}
+        row = {"val/score": score, "val/loss": sum(losses) / len(losses)}
+        return row | {f"val/{name}": value for name, value in figures.items()}
 
-    def outputs(self, ids: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
-        """Yield the model's compact outputs of whole samples, in order."""
+    def assessed(self, ids: Sequence[str]) -> Iterator[tuple[str, Arrays, float]]:
+        """Yield (id, compact outputs, loss of its batch) of whole train samples."""
         job = self._job
-        yield from infer(
-            job.task, job.model, job.dataset, ids, self._fabric, job.training.batch
-        )
+        job.model.eval()
+        batch = job.training.batch
+        samples = WholeSamples(job.task.labelled, job.dataset, ids)
+        for place, examples in _placed(samples, batch, 0):
+            with torch.inference_mode(), self._fabric.autocast():
+                moved = self._fabric.to_device(examples)
+                outputs, loss = job.task.assess(job.model, moved)
+            for row, id_ in enumerate(ids[place : place + batch]):
+                yield id_, {k: a[row] for k, a in outputs.items()}, float(loss)
 
     def _keep_pictures(self, epoch: int, pictures: Mapping[str, Arrays]) -> None:
         folder = self._workspace.path / "pictures"
@@ -391,15 +399,20 @@ def infer(
 ) -> Iterator[tuple[str, Arrays]]:
     """Yield compact outputs of whole samples; the one path of all inference."""
     model.eval()
-    done = 0
-    samples = WholeSamples(task, dataset, ids)
-    for examples in inference_batches(samples, batch, workers):
+    samples = WholeSamples(task.whole, dataset, ids)
+    for place, examples in _placed(samples, batch, workers):
         with torch.inference_mode(), fabric.autocast():
-            outputs: Mapping[str, Any] = task.outputs(model, fabric.to_device(examples))
-        size = len(next(iter(outputs.values())))
-        for row in range(size):
-            yield ids[done + row], {name: a[row] for name, a in outputs.items()}
-        done += size
+            outputs = task.outputs(model, fabric.to_device(examples))
+        for row, id_ in enumerate(ids[place : place + batch]):
+            yield id_, {name: array[row] for name, array in outputs.items()}
+
+
+def _placed(
+    samples: WholeSamples, batch: int, workers: int
+) -> Iterator[tuple[int, Batch]]:
+    """Yield batches with the place of their first sample."""
+    batches = inference_batches(samples, batch, workers)
+    yield from zip(itertools.count(0, batch), batches, strict=False)
 
 
 def _cpu_state(model: nn.Module) -> StateDict:

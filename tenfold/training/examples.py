@@ -1,7 +1,7 @@
 """Batches of an epoch, from any position on."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,24 @@ class EpochExamples(TorchDataset[Arrays]):
 
 
 class WholeSamples(TorchDataset[Arrays]):
-    """Whole samples in a given order, for inference."""
+    """Whole samples in a given order, for inference.
 
-    def __init__(self, task: TorchTask, dataset: Dataset, ids: Sequence[str]) -> None:
-        self._task, self._dataset, self._ids = task, dataset, ids
+    Args:
+        prepare: `task.whole`, or `task.labelled` where the truth is wanted too.
+        dataset: where samples are read.
+        ids: in order.
+    """
+
+    def __init__(
+        self, prepare: Callable[[Arrays], Arrays], dataset: Dataset, ids: Sequence[str]
+    ) -> None:
+        self._prepare, self._dataset, self._ids = prepare, dataset, ids
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __getitem__(self, position: int) -> Arrays:
-        return self._task.whole(self._dataset.sample(self._ids[position]))
+        return self._prepare(self._dataset.sample(self._ids[position]))
 
 
 def training_batches(

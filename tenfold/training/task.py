@@ -38,6 +38,9 @@ class TorchTask(Protocol):
     def whole(self, arrays: Arrays) -> Arrays:
         """Prepare one sample for inference, nothing left out."""
 
+    def labelled(self, arrays: Arrays) -> Arrays:
+        """Prepare one whole sample with its truth, for `assess`."""
+
     def step(
         self, model: nn.Module, batch: Batch
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -48,6 +51,11 @@ class TorchTask(Protocol):
 
     def outputs(self, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
         """Return compact outputs (N, ...) of whole samples, as NumPy arrays."""
+
+    def assess(
+        self, model: nn.Module, batch: Batch
+    ) -> tuple[Mapping[str, Any], Tensor]:
+        """Return the same outputs, and the loss of a batch of labelled samples."""
 
 
 class Scorer(Protocol):

@@ -696,7 +696,7 @@ def test_outputs_are_of_the_asked_samples_in_order(data, tmp_path):
     trainer = Trainer(job, make_workspace(tmp_path))
     ids = [IDS[place] for place in (20, 3, 11, 3, 0, 7)]
     state = {name: t.clone() for name, t in job.model.state_dict().items()}
-    together = list(trainer.outputs(ids))
+    together = [(i, o) for i, o, _ in trainer.assessed(ids)]
     assert [id_ for id_, _ in together] == ids
     reference = copy.deepcopy(job.model).eval()
     for id_, outputs in together:

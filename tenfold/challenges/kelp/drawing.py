@@ -1,6 +1,7 @@
 """A kelp tile as a person wants to see it, and what to look at first."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -85,6 +86,26 @@ def choose(table: pl.DataFrame, count: int) -> Mapping[str, list[str]]:
         "nearest the threshold": top("near_threshold"),
         "at random": table.sample(min(count, len(table)), seed=0)["id"].to_list(),
     }
+
+
+def comparison(test: pl.DataFrame, train: pl.DataFrame) -> list[dict[str, Any]]:
+    """Compare what is predicted with the labels of usable training tiles."""
+    usable = train.filter(~pl.col("high_kelp_pixels_pct"))
+    shares = (test["kelp_share"], usable["kelp_pixels_pct"])
+    rows: dict[str, tuple[float | None, float | None]] = {
+        "kelp, share of all pixels": (_mean(shares[0]), _mean(shares[1])),
+        "tiles without kelp": (_mean(shares[0] == 0), _mean(shares[1] == 0)),
+        "largest share of kelp in a tile": (
+            float(shares[0].to_numpy().max()),
+            float(shares[1].to_numpy().max()),
+        ),
+        "predicted kelp on land": (_share_of_kelp(test, "on_land"), None),
+        "predicted kelp under QA": (_share_of_kelp(test, "under_qa"), None),
+    }
+    return [
+        {"what": what, "predicted, test": predicted, "labelled, train": labelled}
+        for what, (predicted, labelled) in rows.items()
+    ]
 
 
 def warnings(test: pl.DataFrame, train: pl.DataFrame) -> list[str]:

@@ -109,6 +109,10 @@ class KelpTask:
         """Return the whole raw tile."""
         return {"raw": unpack_tile(arrays)}
 
+    def labelled(self, arrays: Arrays) -> Arrays:
+        """Return the whole raw tile and its mask."""
+        return {"raw": unpack_tile(arrays), "mask": unpack_mask(arrays)}
+
     def step(
         self, model: nn.Module, batch: Batch
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -142,7 +146,18 @@ class KelpTask:
 
     def outputs(self, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
         """Return the probability of kelp in steps of 1/255, (N, 350, 350)."""
-        logits = model(batch["raw"]).float()
+        return self._outputs_of(model(batch["raw"]))
+
+    def assess(
+        self, model: nn.Module, batch: Batch
+    ) -> tuple[Mapping[str, Any], Tensor]:
+        """Return the same outputs, and the loss over valid pixels."""
+        logits = model(batch["raw"])
+        loss = self._loss_of(logits, batch["mask"], valid_pixels(batch["raw"]))
+        return self._outputs_of(logits), loss
+
+    def _outputs_of(self, logits: Tensor) -> Mapping[str, Any]:
+        logits = logits.float()
         if self.member.net.probability == "sigmoid":
             kelp = torch.sigmoid(logits[:, 1])
         else:

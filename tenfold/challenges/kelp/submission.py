@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 
 from tenfold.challenges.kelp.bands import PIXEL_M, SIZE
 from tenfold.data.arrays import Arrays, ByteArray
@@ -30,7 +30,7 @@ _PROFILE: Mapping[str, Any] = {
     "count": 1,
     "dtype": "int8",
     "crs": CRS.from_epsg(4326),
-    "transform": from_origin(0, 0, _DEGREES, _DEGREES),
+    "transform": Affine(_DEGREES, 0, 0, 0, -_DEGREES, 0),
 }
 
 

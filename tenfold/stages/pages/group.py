@@ -49,7 +49,7 @@ def _sizes(page: Page, groups: pl.DataFrame, summary: Any, context: Context) -> 
     sizes = groups.unique("group")["size"].value_counts().sort("size")
     counts = dict(zip(sizes["size"].to_list(), sizes["count"].to_list(), strict=True))
     page.figure(
-        figures.bars({f"{size} samples": n for size, n in counts.items()}, "groups"),
+        figures.bars({f"of size {size}": n for size, n in counts.items()}, "groups"),
         "Groups by their size.",
     )
     large = summary["large_groups"]

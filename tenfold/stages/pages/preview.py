@@ -29,6 +29,7 @@ def show(context: Context, entry: Entry) -> Shown:
         page.note("warning", warning)
     if not gallery["warnings"]:
         page.note("good", "Predictions are distributed like the training labels.")
+    page.table(gallery["comparison"], "Against the labels of the training data.")
     _gallery(page, context, entry, gallery["samples"])
     page.section("Distributions")
     for name in measured:

@@ -345,6 +345,7 @@ def test_columns_of_a_tile_made_by_hand(source):
     pixels = 122_500
     assert source.pack("AA000001").columns == {
         "has_kelp": True,
+        "kelp_level": 3,
         "kelp_pixels": 2450,
         "non_kelp_pixels": 120_050,
         "kelp_pixels_pct": pytest.approx(0.02),
