@@ -290,6 +290,36 @@ class ChallengeContract:
         files = context.entry(again).manifest["files"]
         assert files == first.entry("predict 0").manifest["files"]
 
+    def test_a_killed_ingest_keeps_the_shards_it_finished(
+        self, first, source, tmp_path, monkeypatch
+    ):
+        context = self.context(tmp_path)
+        write, written = ingest.write_shard, []
+
+        def dying(directory, *rest):
+            if len(written) == 2:
+                raise KeyboardInterrupt
+            write(directory, *rest)
+            written.append(directory.name)
+
+        monkeypatch.setattr(ingest, "write_shard", dying)
+        with pytest.raises(KeyboardInterrupt):
+            ingest.run(context, str(source))
+        assert not list(context.store.root.glob("ingest/*/manifest.json"))
+        again = []
+        monkeypatch.setattr(
+            ingest,
+            "write_shard",
+            lambda directory, *rest: (
+                again.append(directory.name),
+                write(directory, *rest),
+            ),
+        )
+        done = ingest.run(context, str(source))
+        assert not set(again) & set(written)
+        files = context.entry(done).manifest["files"]
+        assert files == first.entry("ingest").manifest["files"]
+
     def test_a_missing_prediction_is_not_submitted(self, first, tmp_path):
         context = self.context(self.copy(first, tmp_path))
         with pytest.raises(SubmissionError, match="not predicted"):
