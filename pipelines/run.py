@@ -1,5 +1,6 @@
 """Runs a challenge on this machine, from raw data to report."""
 
+import contextlib
 import os
 import re
 import resource
@@ -8,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import typer
 
@@ -146,10 +148,11 @@ def _run_graph(order: Path, log: Path, watch: Watch) -> None:
             command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            watch.follow(lambda: process.poll() is None)
+            with _signals_raise():
+                watch.follow(lambda: process.poll() is None)
         except BaseException:
             # Tasks save what they have on SIGTERM; the group is all of them.
-            _signal_group(process, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait()
             raise
     if process.returncode != 0:
@@ -158,8 +161,20 @@ def _run_graph(order: Path, log: Path, watch: Watch) -> None:
         )
 
 
-def _signal_group(process: "subprocess.Popen[bytes]", number: int) -> None:
-    os.killpg(process.pid, number)
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let a lost terminal or a polite kill end the run as Ctrl-C does."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    previous = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
 def _reason(log: Path) -> str:
