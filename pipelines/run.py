@@ -25,6 +25,7 @@ from tenfold.errors import StoreError, TenfoldError
 from tenfold.recipe import Recipe, digest_of
 from tenfold.stages.context import OK, Context, Reference, read_reference
 from tenfold.stages.report import (
+    SITE,
     RunRecord,
     headline,
     read_run,
@@ -118,7 +119,13 @@ def _finished_before(record: RunRecord, folder: Path) -> RunRecord | None:
     if any(context.store.find(task.address) is None for task in wanted):
         return None
     kept = tuple(replace(task, reused=True) for task in earlier.tasks)
-    return replace(earlier, tasks=kept)
+    finished = replace(earlier, tasks=kept)
+    # The store holds the results; what was copied out of it may be gone.
+    if not (folder / SITE / "index.html").is_file():
+        write_report(finished, folder)
+    if not (folder / context.challenge.submission.FILE).is_file():
+        _bring_submission(finished, folder)
+    return finished
 
 
 def _work(record: RunRecord, folder: Path, started: float) -> RunRecord:
@@ -238,13 +245,15 @@ def summary(record: RunRecord, folder: Path, seconds: float) -> str:
         "",
         f"  {found.monitor} out-of-fold, honest   {found.honest:.4f}"
         f"   (naive {found.naive:.4f})",
+        *([f"    {found.optimistic}"] if found.optimistic else []),
         f"  best simple rule, honest         {found.baseline:.4f}"
         f"   ({found.honest - found.baseline:+.4f}; {found.rule})",
     ]
     if found.truth:
+        mean = found.truth["member_mean"]
+        beside = "" if mean is None else f"   (members {mean:.4f} on average)"
         lines.append(
-            f"  on truth no stage has read       {found.truth['score']:.4f}"
-            f"   (members {found.truth['member_mean']:.4f} on average)"
+            f"  on truth no stage has read       {found.truth['score']:.4f}{beside}"
         )
     lines += ["", f"  {'stage':10} {'tasks':>5} {'kept':>5} {'seconds':>8}"]
     lines += [
@@ -257,7 +266,7 @@ def summary(record: RunRecord, folder: Path, seconds: float) -> str:
     lines += [
         "",
         f"  submission  {folder / context.challenge.submission.FILE}",
-        f"  report      {folder / 'report' / 'index.html'}",
+        f"  report      {folder / SITE / 'index.html'}",
     ]
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """What differs between the places a graph can run in: images and resources."""
 
+import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,11 +110,16 @@ def profile_of(recipe: Recipe, stage: str, member: str | None = None) -> Resourc
 def parallel_folds(recipe: Recipe, target: Target, member: str) -> int:
     """Return how many folds of a member train at once.
 
-    On one machine with a GPU one after the other: two do not share its memory.
+    On one machine no more than its cores, at the member's threads, allow; and one
+    after the other on a GPU, whose memory two do not share.
     """
-    if target.shared and profile_of(recipe, "train", member).gpu is not None:
+    if not target.shared:
+        return recipe.parallel_folds
+    threads = recipe.member(member).training.threads
+    if threads is None or profile_of(recipe, "train", member).gpu is not None:
         return 1
-    return recipe.parallel_folds
+    room = max(len(os.sched_getaffinity(0)) // threads, 1)
+    return min(recipe.parallel_folds, room)
 
 
 def image_of(recipe: Recipe, stage: str, images: str, tag: str) -> str:

@@ -35,11 +35,6 @@ PLUMBING = frozenset(
 )
 
 
-def _is_plumbing(name: str) -> bool:
-    # What a recipe may say is in the key as what it does say.
-    return name in PLUMBING or name.endswith(".options")
-
-
 def code_version(modules: Iterable[str]) -> str:
     """Digest the named modules and every `tenfold` module they import.
 
@@ -60,7 +55,7 @@ def _closure(modules: Iterable[str]) -> set[str]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found and not _is_plumbing(name):
+        if name not in found and name not in PLUMBING:
             found.add(name)
             waiting.extend(_imports(name))
     return found

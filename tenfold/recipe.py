@@ -145,7 +145,6 @@ class PredictOptions(Section):
 
     workers: int = Field(1, ge=1, le=100, description="tasks that share the shards")
     batch: int = Field(8, ge=1)
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     resident: int = Field(
         12, ge=1, description="members kept in memory; more are cycled by shard"
     )

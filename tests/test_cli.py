@@ -230,3 +230,23 @@ def test_recipes_are_listed_and_shown(capsys):
 
 def test_a_folder_without_a_run_has_no_report(tmp_path, capsys):
     assert "holds no finished run" in fails(capsys, "report", str(tmp_path))
+
+
+def test_other_labels_are_another_data_set(made, tmp_path):
+    import shutil
+
+    import numpy as np
+    import rasterio
+
+    shutil.copytree(made / "data", tmp_path / "data")
+    next((tmp_path / "data").glob("metadata*.csv")).unlink()
+    main_ok(*ingest(tmp_path / "data", tmp_path / "a"))
+    for mask in (tmp_path / "data" / "train_kelp").iterdir():
+        with rasterio.open(mask, "r+") as file:
+            file.write(1 - np.asarray(file.read()))
+    main_ok(*ingest(tmp_path / "data", tmp_path / "b"))
+    prints = {
+        json.loads(path.read_text())["fingerprint"]
+        for path in tmp_path.glob("?/store/ingest/*/summary.json")
+    }
+    assert len(prints) == 2

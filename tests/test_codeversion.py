@@ -178,7 +178,6 @@ PLUMBING = [
     "stages/context.py",
     "reports/page.py",
     "challenges/kelp/synth.py",
-    "challenges/kelp/options.py",
 ]
 ALL_FILES = [path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py")]
 NUMBERS = {"folds.py": "split", "data/statistics.py": "ingest"}

@@ -8,11 +8,13 @@ the same shape, so one reader serves all.
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tenfold.data.arrays import Arrays
 from tenfold.data.files import atomic_path
 from tenfold.data.shards import Shard
 from tenfold.data.statistics import Channels, Statistics, StatisticsSum, load_partials
@@ -23,6 +25,32 @@ QUARANTINE = "quarantine.parquet"
 PARTIALS = "partials.npz"
 SHARDS = "shards"
 _OPEN_SHARDS = 64
+
+
+class Samples(Protocol):
+    """Anything that gives the arrays of a sample by its id."""
+
+    def sample(self, id_: str, /) -> Arrays:
+        """Return one sample's arrays."""
+
+
+class InMemory:
+    """A few samples, read once and kept.
+
+    Args:
+        dataset: where they are read.
+        ids: which ones; as many as fit in memory, e.g. those of a shard.
+    """
+
+    def __init__(self, dataset: "Dataset", ids: Sequence[str]) -> None:
+        self._arrays = {
+            id_: {name: np.array(array) for name, array in sample.items()}
+            for id_, sample in dataset.samples(ids)
+        }
+
+    def sample(self, id_: str) -> Arrays:
+        """Return one sample's arrays."""
+        return self._arrays[id_]
 
 
 class Dataset:

@@ -1,6 +1,7 @@
 """group: near-duplicates found and joined; each sample gets its group."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import polars as pl
 from tenfold.challenges import Challenge
 from tenfold.data.arrays import BoolArray, IntArray
 from tenfold.data.dataset import Dataset, write_table
-from tenfold.data.files import write_json
+from tenfold.data.files import sha256_of, write_json
 from tenfold.data.weights import find_weights
 from tenfold.grouping.components import connected_components
 from tenfold.grouping.overlap import OverlapOptions, find_overlaps
 from tenfold.grouping.similarity import similar_pairs
 from tenfold.recipe import EmbeddingSearch, GroupOptions, Json, OverlapSearch
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.device import check_device
 from tenfold.stages.entries import EDGES, GROUPS, SUMMARY
 from tenfold.store import Workspace
 
@@ -44,9 +46,17 @@ def run(context: Context, dataset: Reference) -> Reference:
     def work(workspace: Workspace) -> None:
         _group(context.challenge, Dataset(entry.path), options, workspace)
 
-    return context.build(
-        "group", "group", {"dataset": entry.address}, section(options), PARTS, work
-    )
+    inputs = {"dataset": entry.address}
+    if options.embedding.enabled:
+        check_device(context.recipe.profile("group"), "group")
+        # Before any work, so that a missing file costs nothing.
+        inputs["weights"] = sha256_of(_weights(options.embedding))
+    return context.build("group", "group", inputs, section(options), PARTS, work)
+
+
+def _weights(options: EmbeddingSearch) -> Path:
+    name = options.weights or f"{options.network}.safetensors"
+    return find_weights(name, options.network)
 
 
 class _Views:
@@ -126,15 +136,14 @@ def _look_alikes(
     # Only this search needs a deep-learning framework.
     from tenfold.grouping.embedder import embed
 
-    weights = find_weights(
-        options.weights or f"{options.network}.safetensors", options.network
-    )
     pictures = (challenge.duplicates.picture(dataset.sample(id_)) for id_ in ids)
 
     def on_progress(done: int, _: int) -> None:
         workspace.progress.update(done, len(ids), "pictures")
 
-    embeddings = embed(pictures, options.network, weights, on_progress=on_progress)
+    embeddings = embed(
+        pictures, options.network, _weights(options), on_progress=on_progress
+    )
     pairs, similarity = similar_pairs(embeddings, options.threshold)
     return [
         {

@@ -164,7 +164,7 @@ def _row(sample: SourceSample, shard: str, row: int, packed: Packed) -> Json:
         "shard": shard,
         "row": row,
         "source": file.name,
-        "checksum": sha256_of(file),
+        "checksum": digest_of({r: sha256_of(f) for r, f in sample.files.items()}),
         **packed.columns,
     }
 

@@ -5,21 +5,18 @@ who held test samples back: it says what averaging was worth.
 """
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
 from tenfold.data.storage import fingerprint
-from tenfold.ensembling.average import Average
 from tenfold.grouping.recall import judge_overlaps
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.entries import DECISION, EDGES, METRICS, SCORES
-from tenfold.stages.predict import EnsembleMember, Predictor, open_members
+from tenfold.stages.predict import Predictor, open_members
 from tenfold.store import Entry, Workspace
 
 _OVERLAPS = "overlaps.csv"
@@ -54,10 +51,12 @@ def run(
         members = open_members(context, choice)
         predictor = Predictor(context, Dataset(data.path), members, choice["choice"])
         rows = []
-        for done, member in enumerate(members, 1):
+        # A member of one role among several predicts nothing by itself.
+        single = members if len({m.role for m in members}) == 1 else []
+        for done, member in enumerate(single, 1):
             path = workspace.path / ".member"
             path.mkdir(exist_ok=True)
-            part.write(_alone(predictor, member), path)
+            part.write(predictor.alone(member), path)
             scores = part.score(path / part.FILE, truth)
             metrics = member.entry.json(METRICS)
             rows.append({"model": member.model, "fold": metrics["fold"], **scores})
@@ -78,16 +77,6 @@ def run(
     return context.build("judge", "judge", inputs, {}, PARTS, work)
 
 
-def _alone(
-    predictor: Predictor, member: EnsembleMember
-) -> Iterator[tuple[str, Arrays]]:
-    """Predict the test samples by one member, under the ensemble's decision."""
-    for id_, outputs in predictor.test_outputs(member):
-        average = Average()
-        average.add(predictor.contribution(outputs), 1.0)
-        yield id_, predictor.decide(id_, {member.role: average})
-
-
 def _overlaps(dataset: Dataset, grouped: Entry, truth: Path) -> Json | None:
     """Judge the search for near-duplicates, where their truth is known."""
     file = truth / _OVERLAPS
@@ -105,7 +94,7 @@ def _summary(ensemble: Json, members: list[Json], context: Context) -> Json:
         "ensemble": ensemble,
         "members": members,
         "score": ensemble[monitor],
-        "member_mean": sum(scores) / len(scores),
-        "member_best": max(scores),
-        "member_worst": min(scores),
+        "member_mean": sum(scores) / len(scores) if scores else None,
+        "member_best": max(scores, default=None),
+        "member_worst": min(scores, default=None),
     }

@@ -1,8 +1,8 @@
 """predict: every member over a range of the test samples, fused on the way.
 
-Each shard is read once a member and averaged in place; members stay in memory
-up to a limit and are cycled shard by shard above it. A finished shard is kept,
-so a killed worker goes on with the next.
+Each shard is read once, and the outputs of its members are averaged in place.
+Members stay in memory up to a limit and are cycled shard by shard above it. A
+finished shard is kept, so a killed worker goes on with the next.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,21 @@ from torch import nn
 
 from tenfold.challenges import Challenge
 from tenfold.data.arrays import Arrays
-from tenfold.data.dataset import CATALOGUE, SHARDS, Dataset, write_table
+from tenfold.data.dataset import (
+    CATALOGUE,
+    SHARDS,
+    Dataset,
+    InMemory,
+    Samples,
+    write_table,
+)
 from tenfold.data.files import read_json
 from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.ensembling.average import Average
 from tenfold.errors import RecipeError, StoreError
 from tenfold.recipe import Json, PredictOptions
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.device import check_device
 from tenfold.stages.entries import DECISION, MODEL
 from tenfold.store import Entry, Workspace
 from tenfold.training.engine import infer
@@ -57,6 +65,8 @@ def run(
     options = context.recipe.predict
     if not 0 <= worker < options.workers:
         raise RecipeError(f"no worker {worker}; predict.workers is {options.workers}")
+    label = f"predict, worker {worker + 1} of {options.workers}"
+    check_device(context.recipe.profile("predict"), label)
     data, tuned = context.entry(dataset), context.entry(decision)
     decided = tuned.json(DECISION)
 
@@ -68,7 +78,6 @@ def run(
     inputs = {"dataset": data.address, "decision": tuned.address}
     used = section(options) | {"worker": worker}
     del used["resident"]
-    label = f"predict, worker {worker + 1} of {options.workers}"
     return context.build("predict", label, inputs, used, PARTS, work)
 
 
@@ -111,9 +120,6 @@ class Predictor:
         self._context, self._dataset, self._choice = context, dataset, choice
         self._members = members
         self._options: PredictOptions = context.recipe.predict
-        self._fabric = Fabric(
-            accelerator="auto", devices=1, precision=self._options.precision
-        )
         self._loaded: dict[str, tuple[TorchTask, nn.Module]] = {}
 
     def run(self, worker: int, workers: int, workspace: Workspace) -> None:
@@ -136,18 +142,21 @@ class Predictor:
     def _shard(
         self, name: str, ids: list[str], workspace: Workspace, done: int, total: int
     ) -> None:
+        samples = InMemory(self._dataset, ids)
         averages: dict[str, dict[str, Average]] = {id_: {} for id_ in ids}
         for member in self._members:
-            for id_, outputs in self._outputs(member, ids):
+            for id_, outputs in self._outputs(member, samples, ids):
                 average = averages[id_].setdefault(member.role, Average())
                 average.add(self.contribution(outputs), member.weight)
                 done += 1
                 workspace.progress.update(done, total, "member × sample")
         predictions, rows = [], []
+        describe = self._context.challenge.decision.describe
         for row, id_ in enumerate(ids):
-            prediction = self.decide(id_, averages.pop(id_))
+            arrays = samples.sample(id_)
+            prediction = self.decide(arrays, averages.pop(id_))
             predictions.append(prediction)
-            facts = self._describe(id_, prediction)
+            facts = describe(prediction, arrays, self._choice)
             rows.append(
                 {"id": id_, "split": "test", "shard": name, "row": row, **facts}
             )
@@ -160,35 +169,34 @@ class Predictor:
         """Return what a member's outputs of one sample add to the average."""
         return self._context.challenge.decision.contribute(outputs, self._choice)
 
-    def decide(self, id_: str, averages: Mapping[str, Average]) -> Arrays:
+    def decide(self, arrays: Arrays, averages: Mapping[str, Average]) -> Arrays:
         """Return the prediction of a sample from the averages of each role."""
         means = {role: average.result() for role, average in averages.items()}
-        arrays = self._dataset.sample(id_)
         return self._context.challenge.decision.decide(means, arrays, self._choice)
 
-    def _describe(self, id_: str, prediction: Arrays) -> dict[str, float]:
-        arrays = self._dataset.sample(id_)
-        describe = self._context.challenge.decision.describe
-        return dict(describe(prediction, arrays, self._choice))
-
-    def test_outputs(self, member: EnsembleMember) -> Iterator[tuple[str, Arrays]]:
-        """Yield one member's outputs of every test sample, in order of id."""
-        yield from self._outputs(member, self._dataset.rows("test")["id"].to_list())
+    def alone(self, member: EnsembleMember) -> Iterator[tuple[str, Arrays]]:
+        """Predict the test samples, in order of id, by one member only."""
+        ids = self._dataset.rows("test")["id"].to_list()
+        for id_, outputs in self._outputs(member, self._dataset, ids):
+            average = Average()
+            average.add(self.contribution(outputs), 1.0)
+            yield id_, self.decide(self._dataset.sample(id_), {member.role: average})
 
     def _outputs(
-        self, member: EnsembleMember, ids: list[str]
+        self, member: EnsembleMember, samples: Samples, ids: list[str]
     ) -> Iterator[tuple[str, Arrays]]:
+        """Yield a member's outputs, in the precision it was trained in."""
         task, model = self._load(member)
-        yield from infer(
-            task, model, self._dataset, ids, self._fabric, self._options.batch
-        )
+        training = self._context.recipe.member(member.model).training
+        fabric = Fabric(accelerator="auto", devices=1, precision=training.precision)
+        fabric.to_device(model)
+        yield from infer(task, model, samples, ids, fabric, self._options.batch)
 
     def _load(self, member: EnsembleMember) -> tuple[TorchTask, nn.Module]:
         """Return a member ready on the device, from memory if it is there."""
         address = member.entry.address
         if address not in self._loaded:
             loaded = load_member(self._context, member)
-            self._fabric.to_device(loaded[1])
             if len(self._members) > self._options.resident:
                 self._loaded.clear()
             self._loaded[address] = loaded

@@ -22,6 +22,8 @@ def open_folds(entry: Entry, dataset: Entry) -> FoldTable:
             f"the folds are of data set {proof['fingerprint']}, this one is"
             f" {fingerprint}; run split on it"
         )
+    if entry.inputs["dataset"] != dataset.address:
+        raise StoreError("the folds were made from another ingest; run split again")
     table = pl.read_parquet(entry.path / FOLDS)
     folds = FoldTable(table, proof["k"], proof["fingerprint"])
     folds.check()

@@ -110,6 +110,7 @@ class Headline:
         honest: out-of-fold, each fold left out of the choice.
         naive: out-of-fold, of the choice itself.
         baseline: of a simple rule, honest; `rule` says which.
+        optimistic: why the out-of-fold scores are too good, or nothing.
         board: the leaderboard.
         truth: judgement against truth kept aside, if there is one.
     """
@@ -120,6 +121,7 @@ class Headline:
     baseline: float
     rule: str
     statement: str
+    optimistic: str
     board: Sequence[Any]
     truth: Json | None
 
@@ -137,10 +139,18 @@ def headline(run: RunRecord) -> Headline:
         naive=scores["naive"],
         baseline=scores["baseline"]["honest"],
         rule=scores["baseline"]["name"],
+        optimistic=optimism(scores["selected_on_fold"]),
         statement=tuned.json(DECISION)["statement"],
         board=board.json(LEADERBOARD),
         truth=judged,
     )
+
+
+def optimism(models: Sequence[str]) -> str:
+    """Say which models chose their epoch on the fold they are scored on."""
+    if not models:
+        return ""
+    return f"optimistic: {', '.join(models)} chose the epoch on the fold itself"
 
 
 def write_report(run: RunRecord, directory: Path) -> Path:
@@ -186,7 +196,9 @@ def _overview(run: RunRecord, context: Context) -> Page:
     )
     page.facts(
         {
-            f"{found.monitor}, out-of-fold": found.honest,
+            f"{found.monitor}, out-of-fold{', optimistic' * bool(found.optimistic)}": (
+                found.honest
+            ),
             "above the simple rule": found.honest - found.baseline,
             **({"on kept-aside truth": found.truth["score"]} if found.truth else {}),
             "models": len(recipe.members),
@@ -195,10 +207,12 @@ def _overview(run: RunRecord, context: Context) -> Page:
     )
     page.figure(figures.graph_strip(strip(run.tasks)))
     page.section("Result", found.statement)
+    if found.optimistic:
+        page.note("warning", f"The out-of-fold scores are {found.optimistic}.")
     page.table(_scores(found), "Scores of the ensemble, and what they stand beside.")
     page.section("Models", "Cross-validated, best first.")
     page.table(board_rows(list(found.board), found.monitor), bars=[found.monitor])
-    if found.truth:
+    if found.truth and found.truth["members"]:
         _truth(page, found.truth, found.monitor)
     page.section("Time", "Of the work itself, when it was done.")
     page.table(times(run, context), bars=["seconds"])

@@ -10,12 +10,13 @@ from torch import nn
 
 from tenfold.challenges import ScoringPart
 from tenfold.data.dataset import CATALOGUE, SHARDS, Dataset, write_table
-from tenfold.data.files import write_json
+from tenfold.data.files import sha256_of, write_json
 from tenfold.data.shards import write_shard
 from tenfold.errors import TrainingError
 from tenfold.folds import FoldTable
-from tenfold.recipe import Json, Member, Resources
+from tenfold.recipe import Json, Member
 from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.device import check_device
 from tenfold.stages.entries import (
     HISTORY,
     METRICS,
@@ -63,12 +64,14 @@ def run(
     data, split = context.entry(dataset), context.entry(folds)
     table = open_folds(split, data)
     table.check(fold)
-    _check_device(recipe.profile(member.profile), label)
+    check_device(recipe.profile(member.profile), label)
+    task: TorchTask = context.challenge.model.task(recipe, member)
 
     def work(workspace: Workspace) -> None:
         _train(context, Dataset(data.path), table, member, fold, resume, workspace)
 
     inputs = {"dataset": data.address, "folds": split.address}
+    inputs |= {f"file {name}": sha256_of(p) for name, p in task.files().items()}
     options = {"member": _options(member), "fold": fold, "seed": recipe.seed}
     started = time.monotonic()
     try:
@@ -88,15 +91,6 @@ def _options(member: Member) -> Any:
     for name in ("workers", "checkpoint_minutes"):
         del options["training"][name]
     return options
-
-
-def _check_device(profile: Resources, label: str) -> None:
-    if profile.gpu is not None and not torch.cuda.is_available():
-        raise TrainingError(
-            f"{label}: its profile asks for {profile.gpu}, and this machine has no"
-            " GPU; run it where there is one, or set the profile's gpu to null and"
-            " gpus to 0"
-        )
 
 
 def _train(
@@ -133,9 +127,11 @@ def _train(
     trainer = Trainer(job, workspace, resume)
     fitted = trainer.fit()
     _save_model(workspace, task, model, member, fold, fitted)
-    metrics = _predict_held_out(workspace, trainer, dataset, held_out, scoring)
+    loss = _loss_of(fitted, member.training.weights)
+    metrics = _predict_held_out(workspace, trainer, dataset, held_out, scoring, loss)
     metrics |= {"model": member.name, "fold": fold, "role": member.role}
-    metrics["selected_on_fold"] = member.training.weights == "best"
+    stopped_early = len(fitted.history) < member.training.epochs
+    metrics["selected_on_fold"] = member.training.weights == "best" or stopped_early
     write_json(workspace.path / METRICS, metrics)
     rows = pl.DataFrame(fitted.history, infer_schema_length=None)
     write_table(workspace.path / HISTORY, rows)
@@ -181,6 +177,7 @@ def _predict_held_out(
     dataset: Dataset,
     held_out: list[str],
     scoring: ScoringPart,
+    loss: float,
 ) -> Json:
     """Store outputs of whole held-out samples, and score them."""
     folder = workspace.path / OUT_OF_FOLD
@@ -195,9 +192,7 @@ def _predict_held_out(
         write_shard(folder / SHARDS / name, [a for _, a in samples], {})
         samples.clear()
 
-    losses = []
-    for done, (id_, outputs, loss) in enumerate(trainer.assessed(held_out), 1):
-        losses.append(loss)
+    for done, (id_, outputs) in enumerate(trainer.outputs(held_out), 1):
         counted = scoring.tally(outputs, dataset.sample(id_))
         tally = counted if tally is None else tally + counted
         samples.append((id_, outputs))
@@ -207,8 +202,15 @@ def _predict_held_out(
     if samples:
         flush()
     write_table(folder / CATALOGUE, pl.DataFrame(rows))
-    loss = sum(losses) / len(losses)
     return {"tally": tally.to_json(), **_test_figures(scoring, tally, loss)}
+
+
+def _loss_of(fitted: Fitted, used: str) -> float:
+    """Return the validation loss of the weights that are used."""
+    validated = [row for row in fitted.history if "val/loss" in row]
+    if used == "best":
+        return max(validated, key=lambda row: row["val/score"])["val/loss"]
+    return validated[-1]["val/loss"]
 
 
 def _test_figures(scoring: ScoringPart, tally: Any, loss: float) -> Json:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from tenfold.data.arrays import Arrays, Float64Array
-from tenfold.data.dataset import Dataset
+from tenfold.data.dataset import Dataset, Samples
 from tenfold.errors import TrainingError
 from tenfold.recipe import Training
 from tenfold.store import Workspace
@@ -298,6 +298,12 @@ class Trainer:
         row = {"val/score": score, "val/loss": sum(losses) / len(losses)}
         return row | {f"val/{name}": value for name, value in figures.items()}
 
+    def outputs(self, ids: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
+        """Yield the model's compact outputs of whole samples, as predict does."""
+        job = self._job
+        batch = job.training.batch
+        yield from infer(job.task, job.model, job.dataset, ids, self._fabric, batch)
+
     def assessed(self, ids: Sequence[str]) -> Iterator[tuple[str, Arrays, float]]:
         """Yield (id, compact outputs, loss of its batch) of whole train samples."""
         job = self._job
@@ -391,13 +397,13 @@ class Trainer:
 def infer(
     task: TorchTask,
     model: nn.Module,
-    dataset: Dataset,
+    dataset: Samples,
     ids: Sequence[str],
     fabric: Fabric,
     batch: int,
     workers: int = 0,
 ) -> Iterator[tuple[str, Arrays]]:
-    """Yield compact outputs of whole samples; the one path of all inference."""
+    """Yield compact outputs of whole samples, out-of-fold and test alike."""
     model.eval()
     samples = WholeSamples(task.whole, dataset, ids)
     for place, examples in _placed(samples, batch, workers):

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from tenfold.data.arrays import Arrays, IntArray
-from tenfold.data.dataset import Dataset
+from tenfold.data.dataset import Dataset, Samples
 from tenfold.training.order import example_rng
 from tenfold.training.task import Batch, TorchTask
 
@@ -59,7 +59,7 @@ class WholeSamples(TorchDataset[Arrays]):
     """
 
     def __init__(
-        self, prepare: Callable[[Arrays], Arrays], dataset: Dataset, ids: Sequence[str]
+        self, prepare: Callable[[Arrays], Arrays], dataset: Samples, ids: Sequence[str]
     ) -> None:
         self._prepare, self._dataset, self._ids = prepare, dataset, ids
 

@@ -1,6 +1,7 @@
 """What the PyTorch engine asks of a member: its network, examples and loss."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ Batch = Mapping[str, Tensor]
 
 class TorchTask(Protocol):
     """A member as the engine sees it; made by a challenge's model.py."""
+
+    def files(self) -> Mapping[str, Path]:
+        """Return the files besides the data that `model` reads, e.g. weights."""
 
     def channels(self) -> Channels | None:
         """Return the channels whose statistics `model` needs."""

@@ -220,6 +220,16 @@ class ChallengeContract:
         assert not again.reused
         assert again.address != first.tasks["ingest"].address
 
+    def test_folds_of_another_ingest_are_refused(self, first, source, tmp_path):
+        context = self.context(self.copy(first, tmp_path))
+        moved = tmp_path / "data"
+        shutil.copytree(source, moved)
+        (moved / "notes.txt").write_text("another source, the same samples")
+        other = ingest.run(context, str(moved))
+        member = context.recipe.members[0].name
+        with pytest.raises(StoreError, match="another ingest"):
+            train.run(context, other, first.tasks["split"], member, 0)
+
     def test_another_recipes_artifacts_are_refused(self, first, tmp_path):
         other = self.context(tmp_path, "seed=7")
         with pytest.raises(RecipeError, match="another recipe"):

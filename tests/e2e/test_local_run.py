@@ -73,8 +73,10 @@ def test_a_run_twice_is_a_run_once(tmp_path, recipe):
     assert str(folder / "report" / "index.html") in first.stdout
     assert (folder / "report" / "preview.html").is_file()
     submission = sha256_of(folder / "submission.tar")
+    shutil.rmtree(folder / "report")
     second = run(tmp_path, recipe)
     assert "nothing to do" in second.stdout
+    assert (folder / "report" / "index.html").is_file()
     assert "done" not in second.stderr
     # One entry lost: only what is missing is done again.
     lost = next((tmp_path / "runs" / "store" / "predict").glob("*/manifest.json"))

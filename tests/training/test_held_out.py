@@ -46,7 +46,8 @@ class Bench:
     def __init__(self, folder):
         self.store = Store(folder / "store")
         self.data = self._make("ingest", "data", self._fill_data)
-        self.split = self._make("split", "folds", self._fill_split)
+        inputs = {"dataset": self.data.address}
+        self.split = self._make("split", "folds", self._fill_split, inputs)
         self.folds = fold_table()
         self.rows = {
             model: {
@@ -62,8 +63,8 @@ class Bench:
             for fold in range(K):
                 self.train(model, fold)
 
-    def _make(self, stage, name, fill):
-        key = Key(stage, {}, name, "code")
+    def _make(self, stage, name, fill, inputs=None):
+        key = Key(stage, inputs or {}, name, "code")
         return self.store.build(key, name, {}, lambda workspace: fill(workspace.path))
 
     def _fill_data(self, path):

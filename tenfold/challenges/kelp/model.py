@@ -1,6 +1,7 @@
 """A kelp member as a learning task of the PyTorch engine."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from tenfold.challenges.kelp.options import (
 from tenfold.challenges.kelp.outputs import encode
 from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
 from tenfold.data.arrays import Arrays, Float64Array
+from tenfold.data.files import sha256_of
 from tenfold.data.statistics import Channels, Statistics
 from tenfold.data.weights import find_weights
 from tenfold.errors import TrainingError
@@ -48,6 +50,14 @@ class KelpTask:
         self.member = member
         self._loss = _loss(member.loss)
         self._stem = "random"
+        self._pretrained: str | None = None
+
+    def files(self) -> Mapping[str, Path]:
+        """Return the pretrained encoder's file, if the member starts from one."""
+        net = self.member.net
+        if net.weights is None:
+            return {}
+        return {"encoder": find_weights(net.weights, net.encoder)}
 
     def channels(self) -> Channels:
         """Return the channels of its statistics."""
@@ -56,10 +66,10 @@ class KelpTask:
 
     def model(self, statistics: Statistics | None) -> KelpModel:
         """Build the model; pretrained weights come from a local file only."""
-        net = self.member.net
-        model = KelpModel(self.member.input, net, statistics)
-        if net.weights is not None:
-            self._stem = load_encoder(model, find_weights(net.weights, net.encoder))
+        model = KelpModel(self.member.input, self.member.net, statistics)
+        for path in self.files().values():
+            self._stem = load_encoder(model, path)
+            self._pretrained = sha256_of(path)
         return model
 
     def restore(self, description: Json) -> KelpModel:
@@ -78,6 +88,7 @@ class KelpTask:
             "channels": list(self.member.input.channels),
             "classes": ["background", "kelp"],
             "stem": self._stem,
+            "pretrained_sha256": self._pretrained,
             "parameters": sum(p.numel() for p in model.parameters()),
         }
 

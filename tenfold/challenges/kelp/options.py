@@ -42,7 +42,7 @@ class KelpInput(Section):
                 raise ValueError(f"no band {name!r}; there is {', '.join(BANDS)}")
         for name in self.indices:
             if name not in FORMULAS:
-                raise ValueError(f"no index {name!r}; `tenfold recipes indices`")
+                raise ValueError(f"no index {name!r}; there is {', '.join(FORMULAS)}")
         if len(set(self.channels)) != len(self.channels) or not self.channels:
             raise ValueError("bands and indices: at least one, none twice")
         return self

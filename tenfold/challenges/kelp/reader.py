@@ -60,20 +60,29 @@ def scan(source: Path) -> Scan:
     """List the tiles of a folder in either layout.
 
     Raises:
-        SourceError: if neither layout is there, or a split is empty.
+        SourceError: if neither layout is there, a split is empty, or a test tile
+            is unusable.
     """
     root, folders = _find_layout(source)
     files: Files = {}
+    rejected: dict[str, Rejected] = {}
     for (split, role), folder in folders.items():
         for path in sorted((root / folder).glob(f"*_{role}.tif")):
-            files[(path.stem.split("_")[0], split, role)] = path
+            id_ = path.stem.split("_")[0]
+            if (id_, split, role) in files:
+                rejected[id_] = Rejected(path.name, f"tile {id_} is there twice")
+            files[(id_, split, role)] = path
     listed, doubled = _read_metadata(root)
-    rejected: dict[str, Rejected] = {
-        id_: Rejected(name, f"tile {id_} is listed more than once in the metadata")
-        for id_, name in doubled.items()
-    }
+    for id_, name in doubled.items():
+        why = f"tile {id_} is listed more than once in the metadata"
+        rejected[id_] = Rejected(name, why)
     rejected |= _missing_files(files, listed, rejected)
     samples = _pair(files, listed, rejected, root)
+    for id_, fault in sorted(rejected.items()):
+        row = listed.get((id_, SATELLITE), {})
+        of_test = row.get("in_train", "").lower() == "false"
+        if of_test or (id_, "test", SATELLITE) in files:
+            raise SourceError(f"{fault}; a submission needs every test tile")
     for split in ("train", "test"):
         if not any(sample.split == split for sample in samples):
             raise SourceError(f"{source}: no usable {split} tile in {root}")

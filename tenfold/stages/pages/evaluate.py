@@ -23,6 +23,12 @@ def show(context: Context, entry: Entry) -> Shown:
             "best fold": max(scores.values()),
         }
     )
+    if any(row["selected_on_fold"] for row in metrics["folds"]):
+        page.note(
+            "warning",
+            "Epochs were chosen by their score on the fold they are scored on, as the"
+            " published system does; these scores are optimistic.",
+        )
     for reason in metrics["failed"]:
         page.note("bad", f"A fold failed, as the recipe allows: {reason}")
     page.section("Folds")

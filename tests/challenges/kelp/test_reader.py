@@ -197,12 +197,25 @@ def test_a_tile_listed_twice_is_rejected_and_the_others_stay(source):
     assert "more than once" in reason
 
 
-def test_a_tile_in_both_splits_is_rejected(source):
+def test_a_tile_in_both_splits_is_an_error(source):
     source.write("test", "satellite", "AA000001", source.kelp.make_tile())
+    with pytest.raises(SourceError, match="AA000001 is in train and in test"):
+        source.scan()
+
+
+def test_a_test_tile_that_is_listed_but_missing_is_an_error(source):
+    source.list_files()
+    source.path("test", "satellite", "CC000003").unlink()
+    with pytest.raises(SourceError, match=r"CC000003_satellite\.tif.*every test tile"):
+        source.scan()
+
+
+def test_two_files_of_one_tile_are_rejected(source):
+    tile = source.path("train", "satellite", "AA000001")
+    shutil.copy(tile, tile.with_name("AA000001_copy_satellite.tif"))
     scan = source.scan()
-    assert [s.id for s in scan.samples] == ["BB000002", "CC000003"]
-    (reason,) = rejections(scan).values()
-    assert "AA000001 is in train and in test" in reason
+    assert "AA000001" not in [s.id for s in scan.samples]
+    assert "tile AA000001 is there twice" in rejections(scan).values()
 
 
 def test_a_train_tile_needs_its_mask(source):
