@@ -9,11 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from lightning_fabric import Fabric
-from safetensors.torch import load_file
-from torch import nn
 
-from tenfold.challenges import Challenge
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import (
     CATALOGUE,
@@ -32,8 +28,7 @@ from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.device import check_device
 from tenfold.stages.entries import DECISION, MODEL
 from tenfold.store import Entry, Workspace
-from tenfold.training.engine import infer
-from tenfold.training.task import TorchTask
+from tenfold.training.engines import Runner, find_engine
 
 PARTS = ("model", "decision")
 
@@ -120,7 +115,7 @@ class Predictor:
         self._context, self._dataset, self._choice = context, dataset, choice
         self._members = members
         self._options: PredictOptions = context.recipe.predict
-        self._loaded: dict[str, tuple[TorchTask, nn.Module]] = {}
+        self._loaded: dict[str, Runner] = {}
 
     def run(self, worker: int, workers: int, workspace: Workspace) -> None:
         """Predict every `workers`-th shard, from `worker` on."""
@@ -185,37 +180,30 @@ class Predictor:
     def _outputs(
         self, member: EnsembleMember, samples: Samples, ids: list[str]
     ) -> Iterator[tuple[str, Arrays]]:
-        """Yield a member's outputs, in the precision it was trained in."""
-        task, model = self._load(member)
-        training = self._context.recipe.member(member.model).training
-        fabric = Fabric(accelerator="auto", devices=1, precision=training.precision)
-        fabric.to_device(model)
-        yield from infer(task, model, samples, ids, fabric, self._options.batch)
+        """Yield a member's outputs of some samples, in order."""
+        yield from self._load(member)(samples, ids, self._options.batch)
 
-    def _load(self, member: EnsembleMember) -> tuple[TorchTask, nn.Module]:
+    def _load(self, member: EnsembleMember) -> Runner:
         """Return a member ready on the device, from memory if it is there."""
         address = member.entry.address
         if address not in self._loaded:
-            loaded = load_member(self._context, member)
+            runner = load_member(self._context, member)
             if len(self._members) > self._options.resident:
                 self._loaded.clear()
-            self._loaded[address] = loaded
+            self._loaded[address] = runner
         return self._loaded[address]
 
 
-def load_member(
-    context: Context, member: EnsembleMember
-) -> tuple[TorchTask, nn.Module]:
-    """Build a member from its `model.json` and fill in its weights."""
-    challenge: Challenge = context.challenge
+def load_member(context: Context, member: EnsembleMember) -> Runner:
+    """Build a member from its `model.json` and weights, as it ran in training."""
+    recipe_member = context.recipe.member(member.model)
     description = member.entry.json(MODEL)
-    task: TorchTask = challenge.model.task(
-        context.recipe, context.recipe.member(member.model)
+    return find_engine(recipe_member.engine).load(
+        context.challenge.model.task(context.recipe, recipe_member),
+        description,
+        member.entry.path / description["weights"],
+        recipe_member.training.precision,
     )
-    model = task.restore(description)
-    model.load_state_dict(load_file(member.entry.path / description["weights"]))
-    model.requires_grad_(False)
-    return task, model
 
 
 def _no_rows() -> pl.DataFrame:

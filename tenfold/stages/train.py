@@ -4,9 +4,6 @@ import time
 from typing import Any
 
 import polars as pl
-import torch
-from safetensors.torch import save_file
-from torch import nn
 
 from tenfold.challenges import ScoringPart
 from tenfold.data.dataset import CATALOGUE, SHARDS, Dataset, write_table
@@ -26,10 +23,7 @@ from tenfold.stages.entries import (
 )
 from tenfold.stages.proof import open_folds
 from tenfold.store import Workspace
-from tenfold.training.checkpoints import Resume
-from tenfold.training.engine import Fitted, Job, Trainer
-from tenfold.training.order import step_seed
-from tenfold.training.task import TorchTask
+from tenfold.training.engines import Finished, Order, Resume, Runner, find_engine
 
 PARTS = ("model", "scoring")
 _PICTURED = 6
@@ -65,10 +59,14 @@ def run(
     table = open_folds(split, data)
     table.check(fold)
     check_device(recipe.profile(member.profile), label)
-    task: TorchTask = context.challenge.model.task(recipe, member)
+    engine = find_engine(member.engine)
+    task = context.challenge.model.task(recipe, member)
 
     def work(workspace: Workspace) -> None:
-        _train(context, Dataset(data.path), table, member, fold, resume, workspace)
+        samples = Dataset(data.path)
+        order = _order(context, samples, table, member, fold, task, workspace)
+        finished = engine.fit(order, workspace, resume)
+        _write(order, finished, fold, context.challenge.scoring, workspace)
 
     inputs = {"dataset": data.address, "folds": split.address}
     inputs |= {f"file {name}": sha256_of(p) for name, p in task.files().items()}
@@ -93,48 +91,28 @@ def _options(member: Member) -> Any:
     return options
 
 
-def _train(
+def _order(
     context: Context,
     dataset: Dataset,
     folds: FoldTable,
     member: Member,
     fold: int,
-    resume: Resume,
+    task: Any,
     workspace: Workspace,
-) -> None:
-    scoring = context.challenge.scoring
-    task: TorchTask = context.challenge.model.task(context.recipe, member)
-    train_ids, held_out = folds.training(fold), folds.held_out(fold)
-    seed = (context.recipe.seed, member.seed, fold)
-    channels = task.channels()
-    statistics = dataset.statistics(channels, train_ids) if channels else None
-    # The network's random start is a function of the seed, too.
-    torch.manual_seed(step_seed(seed, 0))
-    model = task.model(statistics)
-    catalogue = dataset.rows("train").filter(pl.col("id").is_in(train_ids))
-    job = Job(
+) -> Order:
+    held_out = folds.held_out(fold)
+    learnt = pl.col("id").is_in(folds.training(fold))
+    return Order(
         task=task,
-        model=model,
+        member=member,
         dataset=dataset,
-        scorer=scoring,
-        training=member.training,
-        train_ids=train_ids,
+        scorer=context.challenge.scoring,
+        catalogue=dataset.rows("train").filter(learnt),
         held_out_ids=held_out,
-        draw_weights=task.draw_weights(catalogue),
         pictured_ids=_pictured(held_out),
-        seed=seed,
+        seed=(context.recipe.seed, member.seed, fold),
+        weights=workspace.path / WEIGHTS,
     )
-    trainer = Trainer(job, workspace, resume)
-    fitted = trainer.fit()
-    _save_model(workspace, task, model, member, fold, fitted)
-    loss = _loss_of(fitted, member.training.weights)
-    metrics = _predict_held_out(workspace, trainer, dataset, held_out, scoring, loss)
-    metrics |= {"model": member.name, "fold": fold, "role": member.role}
-    stopped_early = len(fitted.history) < member.training.epochs
-    metrics["selected_on_fold"] = member.training.weights == "best" or stopped_early
-    write_json(workspace.path / METRICS, metrics)
-    rows = pl.DataFrame(fitted.history, infer_schema_length=None)
-    write_table(workspace.path / HISTORY, rows)
 
 
 def _pictured(held_out: list[str]) -> list[str]:
@@ -143,39 +121,37 @@ def _pictured(held_out: list[str]) -> list[str]:
     return held_out[::stride][:_PICTURED]
 
 
-def _save_model(
-    workspace: Workspace,
-    task: TorchTask,
-    model: nn.Module,
-    member: Member,
+def _write(
+    order: Order,
+    finished: Finished,
     fold: int,
-    fitted: Fitted,
+    scoring: ScoringPart,
+    workspace: Workspace,
 ) -> None:
-    """Save every kind of weights; load into the model the kind that is used."""
-    folder = workspace.path / WEIGHTS
-    folder.mkdir(exist_ok=True)
-    for kind, state in fitted.weights.items():
-        tensors = {name: tensor.contiguous() for name, tensor in state.items()}
-        save_file(tensors, folder / f"{kind}.safetensors")
-    used = member.training.weights
-    model.load_state_dict(fitted.weights[used])
-    description = task.describe(model)
-    description |= {
+    """Write the model's card, its held-out outputs, its figures and its history."""
+    member, used = order.member, order.member.training.weights
+    description = finished.description | {
         "name": member.name,
         "role": member.role,
         "fold": fold,
         "engine": member.engine,
-        "weights": f"{WEIGHTS}/{used}.safetensors",
-        "threads": fitted.threads,
+        "weights": f"{WEIGHTS}/{finished.files[used].name}",
     }
     write_json(workspace.path / MODEL, description)
+    loss = _loss_of(finished, used)
+    metrics = _predict_held_out(workspace, order, finished.runner, scoring, loss)
+    metrics |= {"model": member.name, "fold": fold, "role": member.role}
+    stopped_early = len(finished.history) < member.training.epochs
+    metrics["selected_on_fold"] = used == "best" or stopped_early
+    write_json(workspace.path / METRICS, metrics)
+    rows = pl.DataFrame(finished.history, infer_schema_length=None)
+    write_table(workspace.path / HISTORY, rows)
 
 
 def _predict_held_out(
     workspace: Workspace,
-    trainer: Trainer,
-    dataset: Dataset,
-    held_out: list[str],
+    order: Order,
+    runner: Runner,
     scoring: ScoringPart,
     loss: float,
 ) -> Json:
@@ -192,8 +168,10 @@ def _predict_held_out(
         write_shard(folder / SHARDS / name, [a for _, a in samples], {})
         samples.clear()
 
-    for done, (id_, outputs) in enumerate(trainer.outputs(held_out), 1):
-        counted = scoring.tally(outputs, dataset.sample(id_))
+    held_out = order.held_out_ids
+    outputs_of = runner(order.dataset, held_out, order.member.training.batch)
+    for done, (id_, outputs) in enumerate(outputs_of, 1):
+        counted = scoring.tally(outputs, order.dataset.sample(id_))
         tally = counted if tally is None else tally + counted
         samples.append((id_, outputs))
         if len(samples) == _SHARD:
@@ -205,9 +183,9 @@ def _predict_held_out(
     return {"tally": tally.to_json(), **_test_figures(scoring, tally, loss)}
 
 
-def _loss_of(fitted: Fitted, used: str) -> float:
+def _loss_of(finished: Finished, used: str) -> float:
     """Return the validation loss of the weights that are used."""
-    validated = [row for row in fitted.history if "val/loss" in row]
+    validated = [row for row in finished.history if "val/loss" in row]
     if used == "best":
         return max(validated, key=lambda row: row["val/score"])["val/loss"]
     return validated[-1]["val/loss"]

@@ -4,15 +4,15 @@ Each is written under a new name; a pointer that names it and its digest is
 renamed into place last. A run killed at any instant finds the last pointer.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from tenfold.data.files import atomic_path, read_json, sha256_of, write_json
 from tenfold.errors import TrainingError
 from tenfold.store import CHECKPOINTS, Workspace
+from tenfold.training.engines import Resume
 
-Resume = Literal["auto", "must", "never"]
 State = dict[str, Any]
 SCHEMA = 1
 _POINTER = "latest.json"

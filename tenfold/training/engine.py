@@ -25,8 +25,9 @@ from tenfold.data.dataset import Dataset, Samples
 from tenfold.errors import TrainingError
 from tenfold.recipe import Training
 from tenfold.store import Workspace
-from tenfold.training.checkpoints import SCHEMA, Checkpoints, Resume, State
+from tenfold.training.checkpoints import SCHEMA, Checkpoints, State
 from tenfold.training.ema import Ema
+from tenfold.training.engines import Resume, Scorer
 from tenfold.training.examples import (
     EpochExamples,
     WholeSamples,
@@ -35,7 +36,7 @@ from tenfold.training.examples import (
     training_batches,
 )
 from tenfold.training.order import epoch_order, step_seed
-from tenfold.training.task import Batch, Scorer, TorchTask
+from tenfold.training.task import Batch, TorchTask
 
 TERMINATED = 143
 _STEPS_BETWEEN_CHECKS = 25
@@ -297,12 +298,6 @@ class Trainer:
             run.best_state = {name: t.detach().cpu() for name, t in state.items()}
         row = {"val/score": score, "val/loss": sum(losses) / len(losses)}
         return row | {f"val/{name}": value for name, value in figures.items()}
-
-    def outputs(self, ids: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
-        """Yield the model's compact outputs of whole samples, as predict does."""
-        job = self._job
-        batch = job.training.batch
-        yield from infer(job.task, job.model, job.dataset, ids, self._fabric, batch)
 
     def assessed(self, ids: Sequence[str]) -> Iterator[tuple[str, Arrays, float]]:
         """Yield (id, compact outputs, loss of its batch) of whole train samples."""

@@ -60,15 +60,3 @@ class TorchTask(Protocol):
         self, model: nn.Module, batch: Batch
     ) -> tuple[Mapping[str, Any], Tensor]:
         """Return the same outputs, and the loss of a batch of labelled samples."""
-
-
-class Scorer(Protocol):
-    """The part of a challenge's scoring that validation needs."""
-
-    MONITOR: str
-
-    def tally(self, outputs: Arrays, arrays: Arrays) -> Any:
-        """Count one sample; counts add up."""
-
-    def metrics(self, tally: Any) -> dict[str, float]:
-        """Turn counts into figures."""

@@ -40,7 +40,6 @@ from tenfold.stages.pages import page_path, show
 from tenfold.stages.predict import EnsembleMember, load_member
 from tenfold.stages.proof import open_folds
 from tenfold.store import MANIFEST, Store
-from tenfold.training.examples import collate
 from tests.contract.driver import Finished, run_stages
 
 PARTS = {
@@ -132,14 +131,13 @@ class ChallengeContract:
         member = first.context.recipe.members[0]
         entry = first.entry(f"train {member.name} 0")
         loaded = EnsembleMember(entry, member.name, member.role, 1.0)
-        task, model = load_member(first.context, loaded)
-        model.eval()
+        run = load_member(first.context, loaded)
         outputs = Dataset(entry.path / OUT_OF_FOLD)
         id_ = outputs.catalogue["id"][0]
-        sample = Dataset(first.entry("ingest").path).sample(id_)
-        again = task.outputs(model, collate([task.whole(sample)]))
+        samples = Dataset(first.entry("ingest").path)
+        ((_, again),) = run(samples, [id_], 1)
         for name, values in outputs.sample(id_).items():
-            np.testing.assert_array_equal(again[name][0], values)
+            np.testing.assert_array_equal(again[name], values)
 
     def test_every_model_is_described(self, first):
         for member in first.context.recipe.members:

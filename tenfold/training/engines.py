@@ -1,0 +1,99 @@
+"""What stages know of an engine: it fits a member, and runs a fitted one.
+
+A framework is imported by its own backend only, when a member asks for it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import polars as pl
+
+from tenfold.data.arrays import Arrays
+from tenfold.data.dataset import Dataset, Samples
+from tenfold.errors import RecipeError
+from tenfold.recipe import Json, Member
+from tenfold.store import Workspace
+
+Resume = Literal["auto", "must", "never"]
+#: Runs a fitted member: (samples, ids, batch) to (id, compact outputs), in order.
+Runner = Callable[[Samples, Sequence[str], int], Iterator[tuple[str, Arrays]]]
+
+
+class Scorer(Protocol):
+    """The part of a challenge's scoring that validation needs."""
+
+    MONITOR: str
+
+    def tally(self, outputs: Arrays, arrays: Arrays) -> Any:
+        """Count one sample; counts add up."""
+
+    def metrics(self, tally: Any) -> dict[str, float]:
+        """Turn counts into figures."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One member on one fold, as a stage asks for it.
+
+    Attributes:
+        task: the challenge's, for the member's engine.
+        catalogue: of the samples to learn from; `held_out_ids` are not among them.
+        pictured_ids: held-out samples whose outputs are kept at chosen epochs.
+        seed: of everything that is drawn.
+        weights: folder that gets a file for each kind of weights.
+    """
+
+    task: Any
+    member: Member
+    dataset: Dataset
+    scorer: Scorer
+    catalogue: pl.DataFrame
+    held_out_ids: Sequence[str]
+    pictured_ids: Sequence[str]
+    seed: tuple[int, ...]
+    weights: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What fitting leaves.
+
+    Attributes:
+        description: of the model, for `Engine.load`.
+        files: kind of weights (last, best, ema) to file.
+        history: one row an epoch, published names.
+        runner: runs the model with the weights that the recipe uses.
+    """
+
+    description: Json
+    files: Mapping[str, Path]
+    history: list[dict[str, float]]
+    runner: Runner
+
+
+class Engine(Protocol):
+    """A backend module."""
+
+    def fit(self, order: Order, workspace: Workspace, resume: Resume) -> Finished:
+        """Train to the end, going on from a checkpoint as `resume` says."""
+
+    def load(
+        self, task: Any, description: Json, weights: Path, precision: str
+    ) -> Runner:
+        """Build a fitted member from its description and its weights."""
+
+
+def find_engine(name: str) -> Engine:
+    """Return the backend of an engine.
+
+    Raises:
+        RecipeError: for an engine that there is no backend of.
+    """
+    if name != "torch":
+        raise RecipeError(f"there is no engine {name!r} yet; there is torch")
+    # Named here, not looked up, so that its code is part of a stage's version.
+    from tenfold.training import torch_backend
+
+    return cast(Engine, torch_backend)
