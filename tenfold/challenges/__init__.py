@@ -1,4 +1,4 @@
-"""What a challenge is: nine parts, in the order the data flows.
+"""What a challenge is: ten parts, in the order the data flows.
 
 A challenge is one folder, `tenfold/challenges/<name>/`, with one module a
 part. A part is looked up by its file's name and imported when it is needed,
@@ -157,16 +157,6 @@ class ModelPart(Protocol):
 
     def task(self, recipe: Recipe, member: Member) -> Any:
         """Return the member as a learning task of its engine."""
-
-
-class Tally(Protocol):
-    """Counts that add up over samples and are exact over any number of them."""
-
-    def __add__(self, other: Any, /) -> Any:
-        """Return the counts of both."""
-
-    def to_json(self) -> Json:
-        """Return plain data."""
 
 
 class ScoringPart(Protocol):
