@@ -2,12 +2,22 @@
 
 from typing import List, Optional
 
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import (
+    HTML,
+    Artifact,
+    ClassificationMetrics,
+    Dataset,
+    Input,
+    Metrics,
+    Model,
+    Output,
+)
 
 
 def evaluate(
     store: str,
     recipe: str,
+    tags: str,
     member: str,
     dataset: Input[Dataset],
     folds: Input[Artifact],
@@ -15,6 +25,7 @@ def evaluate(
     leaderboard: Output[Artifact],
     metrics: Output[Metrics],
     report: Output[HTML],
+    confusion: Output[ClassificationMetrics],
     earlier: Optional[Input[Artifact]] = None,
 ) -> None:
     """Join all folds of one model and add it to the leaderboard."""
@@ -27,4 +38,12 @@ def evaluate(
     trained = [read_reference(model.path) for model in models]
     board = read_reference(earlier.path) if earlier else None
     done = stage.run(context, data, split, member, trained, board)
-    publish(context, done, leaderboard, report, metrics)
+    publish(
+        context,
+        done,
+        leaderboard,
+        tags=tags,
+        report=report,
+        metrics=metrics,
+        confusion=confusion,
+    )

@@ -15,6 +15,8 @@ STAGES = (
     "predict",
     "submit",
     "preview",
+    "trial",
+    "rank",
 )
 
 

@@ -6,6 +6,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 def group(
     store: str,
     recipe: str,
+    tags: str,
     dataset: Input[Dataset],
     groups: Output[Artifact],
     metrics: Output[Metrics],
@@ -18,4 +19,4 @@ def group(
 
     context = Context.of(recipe, store)
     done = stage.run(context, read_reference(dataset.path))
-    publish(context, done, groups, report, metrics)
+    publish(context, done, groups, tags=tags, report=report, metrics=metrics)

@@ -7,6 +7,7 @@ def ingest(
     source: str,
     store: str,
     recipe: str,
+    tags: str,
     dataset: Output[Dataset],
     metrics: Output[Metrics],
     report: Output[HTML],
@@ -17,4 +18,5 @@ def ingest(
     from tenfold.stages.context import Context
 
     context = Context.of(recipe, store)
-    publish(context, stage.run(context, source), dataset, report, metrics)
+    done = stage.run(context, source)
+    publish(context, done, dataset, tags=tags, report=report, metrics=metrics)

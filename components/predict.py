@@ -6,6 +6,7 @@ from kfp.dsl import Artifact, Dataset, Input, Output
 def predict(
     store: str,
     recipe: str,
+    tags: str,
     worker: int,
     dataset: Input[Dataset],
     decision: Input[Artifact],
@@ -18,4 +19,5 @@ def predict(
 
     context = Context.of(recipe, store)
     data, tuned = read_reference(dataset.path), read_reference(decision.path)
-    publish(context, stage.run(context, data, tuned, worker), predictions)
+    done = stage.run(context, data, tuned, worker)
+    publish(context, done, predictions, tags=tags)

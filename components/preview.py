@@ -6,6 +6,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 def preview(
     store: str,
     recipe: str,
+    tags: str,
     dataset: Input[Dataset],
     submission: Input[Artifact],
     gallery: Output[Artifact],
@@ -19,4 +20,5 @@ def preview(
 
     context = Context.of(recipe, store)
     data, submitted = read_reference(dataset.path), read_reference(submission.path)
-    publish(context, stage.run(context, data, submitted), gallery, report, metrics)
+    done = stage.run(context, data, submitted)
+    publish(context, done, gallery, tags=tags, report=report, metrics=metrics)

@@ -6,6 +6,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 def split(
     store: str,
     recipe: str,
+    tags: str,
     dataset: Input[Dataset],
     groups: Input[Artifact],
     folds: Output[Artifact],
@@ -19,4 +20,5 @@ def split(
 
     context = Context.of(recipe, store)
     data, grouped = read_reference(dataset.path), read_reference(groups.path)
-    publish(context, stage.run(context, data, grouped), folds, report, metrics)
+    done = stage.run(context, data, grouped)
+    publish(context, done, folds, tags=tags, report=report, metrics=metrics)

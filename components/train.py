@@ -6,6 +6,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 def train(
     store: str,
     recipe: str,
+    tags: str,
     member: str,
     fold: int,
     dataset: Input[Dataset],
@@ -22,4 +23,4 @@ def train(
     context = Context.of(recipe, store)
     data, split = read_reference(dataset.path), read_reference(folds.path)
     done = stage.run(context, data, split, member, fold)
-    publish(context, done, model, report, metrics)
+    publish(context, done, model, tags=tags, report=report, metrics=metrics)

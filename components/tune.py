@@ -1,17 +1,19 @@
 """The tune component."""
 
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Output
 
 
 def tune(
     store: str,
     recipe: str,
+    tags: str,
     dataset: Input[Dataset],
     folds: Input[Artifact],
     leaderboard: Input[Artifact],
     decision: Output[Artifact],
     metrics: Output[Metrics],
     report: Output[HTML],
+    summary: Output[Markdown],
 ) -> None:
     """Choose weights and thresholds on out-of-fold predictions alone."""
     from components.outputs import publish
@@ -21,4 +23,12 @@ def tune(
     context = Context.of(recipe, store)
     data, split = read_reference(dataset.path), read_reference(folds.path)
     done = stage.run(context, data, split, read_reference(leaderboard.path))
-    publish(context, done, decision, report, metrics)
+    publish(
+        context,
+        done,
+        decision,
+        tags=tags,
+        report=report,
+        metrics=metrics,
+        summary=summary,
+    )

@@ -3,11 +3,64 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tenfold.cli import Challenge, RecipeName, Settings, app, run_app
+from pipelines.settings import Settings, load_settings
+from tenfold.cli import Challenge, Overrides, RecipeName, app, run_app
+
+GRAPH, IMAGES = "The whole graph", "Images"
+
+images = typer.Typer(
+    help="Name and build the images.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(images, name="images")
+prices = typer.Typer(
+    help="What machines cost.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(prices, name="prices")
+
+ChallengeName = Annotated[
+    str, typer.Option("--challenge", "-c", help="name of a challenge")
+]
+Directory = Annotated[Path, typer.Option(help="folder that gets the compiled files")]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", help="file of your own cloud and cluster; tenfold.yaml if there"
+    ),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option("--images", help="prefix of the images, e.g. a registry's path"),
+]
+Digests = Annotated[
+    Path | None,
+    typer.Option(help="JSON file of the images' digests, which replace the tag"),
+]
+Source = Annotated[
+    str | None, typer.Option(help="raw data, as the tasks can reach them")
+]
+StoreUri = Annotated[
+    str | None, typer.Option(help="gs:// or s3:// folder of all results")
+]
+Weights = Annotated[
+    str | None, typer.Option(help="gs:// or s3:// mirror of pretrained weights")
+]
+Project = Annotated[str | None, typer.Option(help="Google Cloud project")]
+Location = Annotated[str | None, typer.Option(help="region, e.g. europe-west4")]
+PipelineRoot = Annotated[
+    str | None, typer.Option(help="gs:// folder for what KFP keeps; it must exist")
+]
+ServiceAccount = Annotated[
+    str | None, typer.Option(help="e-mail of the identity that tasks run as")
+]
+Experiment = Annotated[str | None, typer.Option(help="experiment of the runs")]
+Host = Annotated[str | None, typer.Option(help="address of the KFP API")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="follow the run to its end; fail if it fails")
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -15,14 +68,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run_app(app, arguments)
 
 
-@app.command("run", rich_help_panel="The whole graph")
+def own_settings(file: Path | None, **flags: Any) -> Settings:
+    """Read the settings file; flags named `vertex__project` go over it."""
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    return load_settings(file, dotted)
+
+
+@app.command("run", rich_help_panel=GRAPH)
 def run_verb(
     challenge: Challenge,
     recipe: RecipeName = "smoke",
     source: Annotated[
         str | None,
         typer.Option(
-            help="folder, zip or tar archive, or gs:// address of the raw data;"
+            help="folder, zip or tar archive, or address of the raw data;"
             " without it, synthetic data are made"
         ),
     ] = None,
@@ -32,9 +91,19 @@ def run_verb(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="folder or gs:// address of all results; runs/store"),
+        typer.Option(help="folder or address of all results; runs/store"),
     ] = None,
-    settings: Settings = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            "-t",
+            help="local: processes; docker: containers of this tree's images",
+        ),
+    ] = "local",
+    prefix: Prefix = None,
+    settings: SettingsFile = None,
+    overrides: Overrides = None,
 ) -> None:
     """Run a challenge on this machine, from raw data to submission and report.
 
@@ -43,35 +112,392 @@ def run_verb(
     """
     from pipelines.run import run
 
-    run(challenge, recipe, source, out, settings or (), store)
+    own = own_settings(settings, images=prefix)
+    run(challenge, recipe, source, out, overrides or (), store, target, own.images)
 
 
-@app.command("compile", rich_help_panel="The whole graph")
+@app.command("compile", rich_help_panel=GRAPH)
 def compile_verb(
-    challenge: Annotated[
-        str, typer.Option(help="name of a challenge, e.g. kelp")
-    ] = "kelp",
+    challenge: ChallengeName = "kelp",
     recipe: RecipeName = "winning",
     target: Annotated[
         list[str] | None,
-        typer.Option(help="kubeflow or vertex; repeatable; both if not given"),
+        typer.Option(
+            "--target", "-t", help="kubeflow or vertex; repeatable; both if not given"
+        ),
     ] = None,
-    images: Annotated[
-        str, typer.Option(help="prefix of the images, e.g. a registry's path")
-    ] = "tenfold",
-    directory: Annotated[
-        Path, typer.Option(help="folder that gets the compiled files")
-    ] = Path("build"),
-    settings: Settings = None,
+    directory: Directory = Path("build"),
+    prefix: Prefix = None,
+    digests: Digests = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="your table of prices, for the plan's cost")
+    ] = None,
+    settings: SettingsFile = None,
+    weights: Weights = None,
+    source: Source = None,
+    store: StoreUri = None,
+    project: Project = None,
+    location: Location = None,
+    pipeline_root: PipelineRoot = None,
+    service_account: ServiceAccount = None,
+    overrides: Overrides = None,
 ) -> None:
-    """Write the graph of a recipe as the file each platform takes."""
-    from pipelines.compile import compile_recipe
+    """Write the graph of a recipe as the file each platform takes, and its plan.
 
-    targets = target or ["kubeflow", "vertex"]
-    for path in compile_recipe(
-        challenge, recipe, targets, settings or (), images, directory
+    For Vertex AI also what curl and gcloud send, if tenfold.yaml or the options say
+    where and as whom.
+    """
+    from pipelines.compile import absent_images, compile_recipe
+    from pipelines.gcloud import missing, write_requests
+    from pipelines.images import tree_images
+    from pipelines.plan import describe
+    from pipelines.targets import COMPILED
+
+    own = own_settings(
+        settings,
+        images=prefix,
+        weights=weights,
+        source=source,
+        store=store,
+        vertex__project=project,
+        vertex__location=location,
+        vertex__pipeline_root=pipeline_root,
+        vertex__service_account=service_account,
+    )
+    compiled = compile_recipe(
+        challenge,
+        recipe,
+        target or COMPILED,
+        overrides or (),
+        own,
+        tree_images(own.images, digests),
+        directory,
+    )
+    for written in compiled:
+        typer.echo(describe(written, own, prices) + "\n")
+    for written in compiled:
+        for path in (written.path, *write_requests(written, own, directory)):
+            typer.echo(str(path))
+    if any(written.target == "vertex" for written in compiled):
+        lacking = missing(own)
+        if lacking:
+            typer.echo(f"for what curl and gcloud send: {lacking}", err=True)
+    for sentence in absent_images(compiled[0]):
+        typer.echo(f"warning: {sentence}", err=True)
+
+
+@app.command("sweep", rich_help_panel=GRAPH)
+def sweep_verb(
+    challenge: Challenge,
+    sweep: Annotated[
+        str, typer.Option(help="preset, or path of a YAML file")
+    ] = "smoke",
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            "-t",
+            help="local or docker run it now; kubeflow or vertex write a file",
+        ),
+    ] = "local",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="local and docker: raw data; without it, synthetic data are made"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="folder of the run; runs/CHALLENGE-sweep-SWEEP"
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="local and docker: where results are; runs/store"),
+    ] = None,
+    directory: Directory = Path("build"),
+    prefix: Prefix = None,
+    digests: Digests = None,
+    settings: SettingsFile = None,
+    weights: Weights = None,
+    overrides: Overrides = None,
+) -> None:
+    """Try a recipe's options on one fold, in many ways, and rank them."""
+    from pipelines.images import tree_images
+    from pipelines.sweep import compile_sweep, run_sweep
+    from pipelines.targets import COMPILED
+    from tenfold.sweep import load_sweep, plan_sweep
+
+    own = own_settings(settings, images=prefix, weights=weights)
+    recipe, plan = plan_sweep(challenge, load_sweep(challenge, sweep), overrides or ())
+    if target not in COMPILED:
+        run_sweep(plan, recipe, source, out, store, target, own.images)
+        return
+    named = tree_images(own.images, digests)
+    written = compile_sweep(plan, recipe, target, own, named, directory)
+    typer.echo(str(written.path))
+
+
+@app.command("launch", rich_help_panel=GRAPH)
+def launch_verb(
+    challenge: ChallengeName = "kelp",
+    recipe: RecipeName = "winning",
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="kubeflow or vertex")
+    ] = None,
+    compiled: Annotated[
+        str | None,
+        typer.Option(
+            help="file, gs:// address or data: of a graph, instead of compiling one"
+        ),
+    ] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="as `tenfold resume RUN` does"),
+    ] = None,
+    source: Source = None,
+    store: StoreUri = None,
+    tags: Annotated[
+        str, typer.Option(help="your own words for the run; part of no result")
+    ] = "",
+    settings: SettingsFile = None,
+    prefix: Prefix = None,
+    digests: Digests = None,
+    weights: Weights = None,
+    project: Project = None,
+    location: Location = None,
+    pipeline_root: PipelineRoot = None,
+    service_account: ServiceAccount = None,
+    experiment: Experiment = None,
+    host: Host = None,
+    directory: Directory = Path("build"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be sent; call nobody")
+    ] = False,
+    wait: Wait = False,
+    overrides: Overrides = None,
+) -> None:
+    """Send a recipe's graph to Kubeflow or Vertex AI, once for equal content.
+
+    Every image must be in its registry, and goes by its digest. What the store holds
+    is not done again.
+    """
+    from pipelines import submit, vertex
+    from pipelines.compile import compile_recipe
+    from pipelines.images import tree_images
+
+    if earlier is not None:
+        resume_verb(
+            earlier, target, settings, project, location, experiment, host, wait
+        )
+        return
+    documents = submit.read_graph(compiled) if compiled else ()
+    flags = {
+        "images": prefix,
+        "source": source,
+        "store": store,
+        "weights": weights,
+        "vertex.project": project,
+        "vertex.location": location,
+        "vertex.pipeline_root": pipeline_root,
+        "vertex.service_account": service_account,
+        "vertex.experiment": experiment,
+        "kubeflow.experiment": experiment,
+        "kubeflow.host": host,
+    }
+    asked = vertex.settings_in(documents[0]) if documents else {}
+    given = {name: value for name, value in flags.items() if value is not None}
+    own = own_settings(settings, **asked | given)
+    platform = submit.find_platform(target, own)
+    if target is not None and not documents:
+        named = tree_images(own.images, digests)
+        written = compile_recipe(
+            challenge, recipe, [target], overrides or (), own, named, directory
+        )
+        documents = submit.read_graph(str(written[0].path))
+    graph = submit.graph_of(documents, own, tags)
+    submit.launch(platform, graph, dry_run, wait)
+
+
+@app.command("resume", rich_help_panel=GRAPH)
+def resume_verb(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="id of a run on Vertex AI or Kubeflow, or the folder of a run here"
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="where it ran, if its id does not tell"),
+    ] = None,
+    settings: SettingsFile = None,
+    project: Project = None,
+    location: Location = None,
+    experiment: Experiment = None,
+    host: Host = None,
+    wait: Wait = False,
+) -> None:
+    """Run a run's inputs again: the store has what was done, so only the rest is."""
+    from pipelines import submit
+
+    where = target or submit.target_of(run)
+    if where in ("local", "docker"):
+        submit.resume_local(Path(run))
+        return
+    own = own_settings(
+        settings,
+        vertex__project=project,
+        vertex__location=location,
+        vertex__experiment=experiment,
+        kubeflow__experiment=experiment,
+        kubeflow__host=host,
+    )
+    submit.resume(submit.find_platform(where, own), run, wait)
+
+
+@app.command("doctor", rich_help_panel=GRAPH)
+def doctor_verb(
+    target: Annotated[
+        str,
+        typer.Option("--target", "-t", help="local, docker, kubeflow or vertex"),
+    ] = "local",
+    challenge: ChallengeName = "kelp",
+    recipe: RecipeName = "smoke",
+    source: Source = None,
+    store: StoreUri = None,
+    settings: SettingsFile = None,
+    prefix: Prefix = None,
+    digests: Digests = None,
+    weights: Weights = None,
+    project: Project = None,
+    location: Location = None,
+    pipeline_root: PipelineRoot = None,
+    service_account: ServiceAccount = None,
+    host: Host = None,
+    overrides: Overrides = None,
+) -> None:
+    """Find out whether a recipe can run on a target, and what would mend it.
+
+    Nothing is written anywhere. The exit code is 1 if something fails.
+    """
+    from pipelines.doctor import Patient, examine
+    from pipelines.images import tree_images
+    from tenfold.challenges import load_recipe
+
+    own = own_settings(
+        settings,
+        images=prefix,
+        source=source,
+        store=store,
+        weights=weights,
+        vertex__project=project,
+        vertex__location=location,
+        vertex__pipeline_root=pipeline_root,
+        vertex__service_account=service_account,
+        kubeflow__host=host,
+    )
+    loaded = load_recipe(challenge, recipe, overrides or ())
+    failed = False
+    for name, finding in examine(
+        Patient(target, loaded, own, tree_images(own.images, digests))
     ):
-        typer.echo(str(path))
+        typer.echo(f"{finding.status:7}  {name}: {finding.what}")
+        if finding.fix:
+            typer.echo(f"{'':7}  → {finding.fix}")
+        failed = failed or finding.status == "FAIL"
+    raise typer.Exit(int(failed))
+
+
+@prices.command("fetch")
+def prices_fetch(
+    region: Annotated[str, typer.Option(help="of Vertex AI, e.g. europe-west4")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="file that gets the table")
+    ] = Path("prices.yaml"),
+    currency: Annotated[str, typer.Option(help="three letters")] = "USD",
+) -> None:
+    """Fetch list prices of a region's training machines, for the plan's estimate.
+
+    An API key is taken from TENFOLD_BILLING_KEY, or else your login is used.
+    """
+    from pipelines.prices import fetch_prices, write_prices
+
+    write_prices(fetch_prices(region, currency), out)
+    typer.echo(str(out))
+
+
+@images.command("tag")
+def images_tag() -> None:
+    """Print the tag of this tree: the same files, the same tag."""
+    from pipelines.images import content_tag
+
+    typer.echo(content_tag())
+
+
+@images.command("names")
+def images_names(
+    prefix: Prefix = None, digests: Digests = None, settings: SettingsFile = None
+) -> None:
+    """Print the images of this tree, one a line."""
+    from pipelines.images import KINDS, tree_images
+
+    found = tree_images(own_settings(settings, images=prefix).images, digests)
+    for kind in KINDS:
+        typer.echo(found.reference(kind))
+
+
+@images.command("build")
+def images_build(
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="cpu, torch or tensorflow; repeatable; all if not given"),
+    ] = None,
+    prefix: Prefix = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BASE_IMAGE", help="image to build on, instead of the pinned one"
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BUILD_NETWORK", help="network of the build's steps, e.g. host"
+        ),
+    ] = None,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BUILD_CA", help="file of your network's certificate authorities"
+        ),
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Build the images of this tree with a Docker engine, and weigh them."""
+    from pipelines.build_images import Network, build
+    from pipelines.images import KINDS
+
+    own = own_settings(settings, images=prefix)
+    for line in build(kind or KINDS, own.images, base, Network(network, authority)):
+        typer.echo(line)
+
+
+@images.command("push")
+def images_push(
+    prefix: Prefix = None,
+    digests: Annotated[
+        Path, typer.Option(help="file that gets the digests, for compile and submit")
+    ] = Path("build/digests.json"),
+    settings: SettingsFile = None,
+) -> None:
+    """Push the images of this tree, and write down their digests."""
+    from pipelines.build_images import push
+    from pipelines.images import KINDS
+
+    push(own_settings(settings, images=prefix).images, KINDS, digests)
+    typer.echo(str(digests))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,14 @@ from typing import Any
 from kfp import dsl
 
 from components.factory import component_for
-from pipelines.targets import Target, image_of, parallel_folds, profile_of
+from pipelines.images import Images
+from pipelines.targets import Target, TargetError, parallel_folds, profile_of
 from tenfold.recipe import Member, Recipe
+
+#: Vertex AI gathers no more outputs of a loop (kubeflow/kubeflow issue 7513).
+MOST_GATHERED = 100
+#: KFP tells a task its recipe in one argument, and Linux takes no longer one.
+MOST_RECIPE_BYTES = 100_000
 
 
 def display_name(recipe: Recipe) -> str:
@@ -18,33 +24,29 @@ def display_name(recipe: Recipe) -> str:
     return f"tenfold-{recipe.challenge}-{recipe.name}"
 
 
-def build(recipe: Recipe, target: Target, images: str, tag: str) -> Any:
+def build(recipe: Recipe, target: Target, images: Images) -> Any:
     """Return the pipeline function of a recipe on a target.
+
+    Its run-time parameters are `source`, `store` and `tags`; all else is frozen.
 
     Args:
         recipe: frozen into the graph as one constant.
         target: decides resources.
-        images: prefix of the images.
-        tag: of the images.
+        images: that tasks run in.
+
+    Raises:
+        TargetError: the graph is larger than the platforms take.
     """
-    tasks = _Tasks(recipe, target, images, tag)
+    check_size(recipe)
+    tasks = Tasks(recipe, target, images)
 
     @dsl.pipeline(  # type: ignore[untyped-decorator]
         name=display_name(recipe), description=recipe.about
     )
-    def graph(source: str, store: str) -> None:
-        tasks.store = store
-        ingest = tasks.add("ingest", "Ingest", source=source)
-        dataset = ingest.outputs["dataset"]
-        group = tasks.add("group", "Group near-duplicates", dataset=dataset)
-        split = tasks.add(
-            "split",
-            "Split into folds",
-            dataset=dataset,
-            groups=group.outputs["groups"],
-        )
-        data = {"dataset": dataset, "folds": split.outputs["folds"]}
-        board = None
+    def graph(source: str, store: str, tags: str = "") -> None:
+        tasks.shared = {"store": store, "tags": tags}
+        data = add_data(tasks, source)
+        dataset, board = data["dataset"], None
         for member in recipe.members:
             board = _model(tasks, recipe, member, data, board)
         tune = tasks.add("tune", "Tune out-of-fold", leaderboard=board, **data)
@@ -72,8 +74,40 @@ def build(recipe: Recipe, target: Target, images: str, tag: str) -> Any:
     return graph
 
 
+def add_data(tasks: "Tasks", source: Any) -> dict[str, Any]:
+    """Add what comes before any training; return the data set and its folds."""
+    ingest = tasks.add("ingest", "Ingest", source=source)
+    dataset = ingest.outputs["dataset"]
+    group = tasks.add("group", "Group near-duplicates", dataset=dataset)
+    split = tasks.add(
+        "split", "Split into folds", dataset=dataset, groups=group.outputs["groups"]
+    )
+    return {"dataset": dataset, "folds": split.outputs["folds"]}
+
+
+def check_size(recipe: Recipe) -> None:
+    """Refuse a graph that no platform would run to its end.
+
+    Raises:
+        TargetError: saying which number to lower.
+    """
+    loops = {"split.k": recipe.split.k, "predict.workers": recipe.predict.workers}
+    for option, count in loops.items():
+        if count > MOST_GATHERED:
+            raise TargetError(
+                f"{option} is {count}, but a graph gathers at most {MOST_GATHERED}"
+                " outputs of one loop (a limit of Vertex AI); lower it"
+            )
+    size = len(recipe.to_json())
+    if size > MOST_RECIPE_BYTES:
+        raise TargetError(
+            f"recipe {recipe.name} is {size:,} bytes, but a task takes at most"
+            f" {MOST_RECIPE_BYTES:,}; leave members out"
+        )
+
+
 def _model(
-    tasks: "_Tasks", recipe: Recipe, member: Member, data: Any, board: Any
+    tasks: "Tasks", recipe: Recipe, member: Member, data: Any, board: Any
 ) -> Any:
     """Add all folds of one model and its evaluation; return the leaderboard."""
     folds = list(range(recipe.split.k))
@@ -99,24 +133,30 @@ def _model(
     return evaluate.outputs["leaderboard"]
 
 
-class _Tasks:
-    """Adds tasks to the graph with what all of them share."""
+class Tasks:
+    """Adds tasks to the graph with what all of them share.
 
-    store: Any
+    Attributes:
+        shared: inputs of every task, known once the graph's parameters are.
+    """
 
-    def __init__(self, recipe: Recipe, target: Target, images: str, tag: str) -> None:
-        self._recipe, self.target = recipe, target
-        self._images, self._tag = images, tag
+    shared: dict[str, Any]
+
+    def __init__(self, recipe: Recipe, target: Target, images: Images) -> None:
+        self._recipe, self.target, self._images = recipe, target, images
 
     def add(
         self, stage: str, title: str, of_member: str | None = None, **inputs: Any
     ) -> Any:
-        image = image_of(self._recipe, stage, self._images, self._tag)
+        """Add a task of a stage, where the target wants it."""
+        profile = profile_of(self._recipe, stage, of_member)
+        image = self._images.of_stage(self._recipe, stage)
         component = component_for(stage, image)
-        task = component(store=self.store, recipe=self._recipe.to_json(), **inputs)
+        component = self.target.component(component, profile, title)
+        task = component(recipe=self._recipe.to_json(), **self.shared, **inputs)
         task.set_display_name(title)
         # The store knows what is done; KFP's cache cannot see code or data that
         # changed behind a path.
         task.set_caching_options(False)
-        self.target.place(task, profile_of(self._recipe, stage, of_member))
+        self.target.place(task, profile)
         return task

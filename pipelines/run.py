@@ -9,20 +9,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import typer
 
+from pipelines.containers import Containers
+from pipelines.plan import task_counts
+from pipelines.targets import TargetError, find_target
 from pipelines.watch import Watch, references
 from tenfold.challenges import find_challenge, load_recipe
 from tenfold.codeversion import code_version
 from tenfold.data.files import atomic_directory, write_json
-from tenfold.data.storage import fingerprint
+from tenfold.data.sources import fingerprint
 from tenfold.errors import StoreError, TenfoldError
-from tenfold.recipe import Recipe, digest_of
+from tenfold.recipe import Json, Recipe, digest_of
 from tenfold.stages.context import OK, Context, Reference, read_reference
 from tenfold.stages.report import (
     SITE,
@@ -33,7 +37,6 @@ from tenfold.stages.report import (
     times,
     write_report,
 )
-from tenfold.store import Store
 
 RUNS = Path("runs")
 _REASON = re.compile(r"(?:tenfold\.[\w.]+|\w+)(?:Error|Rejected|Exception): .+")
@@ -48,8 +51,10 @@ def run(
     recipe: str = "smoke",
     source: str | None = None,
     out: Path | None = None,
-    settings: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     store: str | None = None,
+    target: str = "local",
+    images: str = "tenfold",
 ) -> RunRecord:
     """Run a challenge, doing only what is not in the store yet.
 
@@ -58,14 +63,17 @@ def run(
         recipe: preset, or path of a YAML file.
         source: raw data; none: a synthetic set is made.
         out: folder of the run; `runs/<challenge>-<recipe>`.
-        settings: overrides such as `split.k=5`.
-        store: folder or gs:// address; `runs/store`.
+        overrides: such as `split.k=5`.
+        store: folder or address of an object store; `runs/store`.
+        target: local (processes) or docker (containers of this checkout's images).
+        images: prefix of the images' names.
 
     Raises:
         RunError: naming what went wrong and where the log is.
     """
     started = time.monotonic()
-    loaded = load_recipe(challenge, recipe, settings)
+    loaded = load_recipe(challenge, recipe, overrides)
+    engine = Containers(images) if find_local(target) == "docker" else None
     folder = (out or RUNS / f"{challenge}-{loaded.name}").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     address = store or str((RUNS / "store").absolute())
@@ -84,9 +92,21 @@ def run(
     )
     finished = _finished_before(record, folder)
     if finished is None:
-        finished = _work(record, folder, started)
+        if engine is not None:
+            engine.prepare(loaded, source, address)
+        finished = _work(record, folder, engine, started)
     typer.echo(summary(finished, folder, time.monotonic() - started))
     return finished
+
+
+def find_local(target: str) -> str:
+    """Return a target's name, or say why it does not run here."""
+    if find_target(target).compiled:
+        raise TargetError(
+            f"target {target} runs from a compiled file:"
+            f" python pipelines/submit.py --target {target}"
+        )
+    return target
 
 
 def synthesise(recipe: Recipe, directory: Path) -> Path:
@@ -128,17 +148,14 @@ def _finished_before(record: RunRecord, folder: Path) -> RunRecord | None:
     return finished
 
 
-def _work(record: RunRecord, folder: Path, started: float) -> RunRecord:
+def _work(
+    record: RunRecord, folder: Path, engine: Containers | None, started: float
+) -> RunRecord:
     """Run the graph, judge and report."""
-    root = folder / "pipeline"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir()
-    order = folder / "order.json"
-    values = {"recipe": record.recipe, "source": record.source, "store": record.store}
-    write_json(order, {**values, "root": str(root)})
-    _run_graph(order, folder / "run.log", Watch(Store(record.store).root, root))
-    tasks = tuple(references(root))
-    record = replace(record, tasks=_in_order(tasks))
+    order = {"recipe": record.recipe, "source": record.source, "store": record.store}
+    context = record.context
+    tasks = execute(order, context, task_counts(context.recipe), folder, engine)
+    record = replace(record, tasks=tasks)
     if record.truth is not None:
         record = replace(record, judged=_judge(record, folder))
     record = replace(record, seconds=round(time.monotonic() - started, 1))
@@ -146,6 +163,59 @@ def _work(record: RunRecord, folder: Path, started: float) -> RunRecord:
     _bring_submission(record, folder)
     record.write(folder)
     return record
+
+
+def execute(
+    order: Json,
+    context: Context,
+    counts: Mapping[str, int],
+    folder: Path,
+    engine: Containers | None,
+) -> tuple[Reference, ...]:
+    """Run a graph here; return all its tasks, each with its result in the store.
+
+    An engine may call a container done that was killed (kfp issue 13332), so what
+    counts is what a task left, not what became of it.
+
+    Args:
+        order: recipe, source and store of the run, and the plan of a sweep.
+        context: recipe and store.
+        counts: stage → tasks that the graph has of it.
+        folder: of the run.
+        engine: for containers instead of processes.
+
+    Raises:
+        RunError: naming what failed or is not there.
+    """
+    root, file = folder / "pipeline", folder / "order.json"
+    place = {
+        "target": "local" if engine is None else "docker",
+        "images": "" if engine is None else engine.prefix,
+        "root": str(root),
+    }
+    write_json(file, {"tags": "", **order, **place})
+    with engine.lent(root) if engine else _own(root):
+        _run_graph(file, folder / "run.log", Watch(context.store.root, root))
+    tasks = references(root)
+    found = Counter(task.stage for task in tasks)
+    for stage, count in counts.items():
+        if found[stage] != count:
+            raise RunError(
+                f"{stage}: {found[stage]} of {count} tasks left a result (log:"
+                f" {folder / 'run.log'}); run again: what is done is kept"
+            )
+    for task in tasks:
+        if task.status == OK:
+            context.entry(task)
+    return tuple(sorted(tasks, key=lambda task: (task.stage, task.label)))
+
+
+@contextlib.contextmanager
+def _own(root: Path) -> Iterator[None]:
+    """Make an empty folder for what KFP keeps of a run."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    yield
 
 
 def _run_graph(order: Path, log: Path, watch: Watch) -> None:
@@ -192,10 +262,6 @@ def _reason(log: Path) -> str:
     if own:
         return own[-1].partition(": ")[2]
     return found[0] if found else "a task ended without saying why"
-
-
-def _in_order(tasks: Sequence[Reference]) -> tuple[Reference, ...]:
-    return tuple(sorted(tasks, key=lambda task: (task.stage, task.label)))
 
 
 def _judge(record: RunRecord, folder: Path) -> Reference:

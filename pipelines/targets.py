@@ -1,78 +1,181 @@
-"""What differs between the places a graph can run in: images and resources."""
+"""What differs between the places a graph can run in: resources and access."""
 
 import os
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pipelines.machines import check_region, machine_for
+from pipelines.settings import Settings, require
 from tenfold.errors import TenfoldError
 from tenfold.recipe import Recipe, Resources
 
-#: Stages that need the engine of the recipe's members.
-ENGINE_STAGES = ("train", "predict")
+_GPU_RESOURCE = "nvidia.com/gpu"
 
 
 class TargetError(TenfoldError):
     """A target is unknown or cannot run what is asked of it."""
 
 
-class Place(Protocol):
-    """Applies a profile to a task of one target."""
-
-    def __call__(self, task: Any, profile: Resources) -> None:
-        """Set what the task needs."""
-
-
-@dataclass(frozen=True)
-class Target:
+class Target(Protocol):
     """One placement of the graph.
 
     Attributes:
         name: as the command line says it.
-        place: gives a task its resources.
         compiled: whether it runs from a compiled file.
         shared: whether all tasks run on one machine.
     """
 
     name: str
-    place: Place
     compiled: bool
-    shared: bool = False
+    shared: bool
+
+    def component(self, component: Any, profile: Resources, label: str) -> Any:
+        """Return the component as the kind of task this place runs it as."""
+
+    def place(self, task: Any, profile: Resources) -> None:
+        """Give a task its resources and what it reaches its data with."""
 
 
-def _nowhere(task: Any, profile: Resources) -> None:
-    """A local process takes what the machine has."""
-    del task, profile
+class Local:
+    """Tasks on this machine, which take what it has: processes or containers."""
+
+    compiled, shared = False, True
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        del settings
+
+    def component(self, component: Any, profile: Resources, label: str) -> Any:
+        """Return the component as it is."""
+        del profile, label
+        return component
+
+    def place(self, task: Any, profile: Resources) -> None:
+        """Leave the task as it is."""
+        del task, profile
 
 
-def _on_kubeflow(task: Any, profile: Resources) -> None:
-    from kfp import kubernetes
+class Kubeflow:
+    """Pods of a cluster with Kubeflow Pipelines 2.17 or later."""
 
-    _size(task, profile)
-    if profile.gpu is not None:
-        # Kubernetes knows the resource, not the product: any node's GPU will do.
-        task.set_accelerator_type("nvidia.com/gpu")
-        task.set_accelerator_limit(profile.gpus)
-        kubernetes.add_toleration(
-            task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"
+    compiled, shared = True, False
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._own, self._weights = settings.kubeflow, settings.weights
+
+    def component(self, component: Any, profile: Resources, label: str) -> Any:
+        """Return the component as it is."""
+        del profile, label
+        return component
+
+    def place(self, task: Any, profile: Resources) -> None:
+        """Ask for resources, a node, shared memory and the store's secret."""
+        from kfp import kubernetes
+
+        _size(task, profile)
+        if profile.gpu is not None:
+            # Kubernetes knows the resource; the product is a label of the node.
+            task.set_accelerator_type(_GPU_RESOURCE)
+            task.set_accelerator_limit(profile.gpus)
+            kubernetes.add_toleration(
+                task, key=_GPU_RESOURCE, operator="Exists", effect="NoSchedule"
+            )
+            if self._own.gpu_label is not None:
+                product = profile.gpu.lower().replace("_", "-")
+                kubernetes.add_node_selector(task, self._own.gpu_label, product)
+        if profile.shm_gb:
+            # Loader workers pass batches through shared memory; the default is 64 MB.
+            kubernetes.empty_dir_mount(
+                task,
+                volume_name="shm",
+                mount_path="/dev/shm",  # noqa: S108
+                medium="Memory",
+                size_limit=f"{profile.shm_gb}Gi",
+            )
+        if self._own.store_secret is not None:
+            kubernetes.use_secret_as_env(
+                task,
+                secret_name=self._own.store_secret,
+                secret_key_to_env={
+                    "accesskey": "AWS_ACCESS_KEY_ID",
+                    "secretkey": "AWS_SECRET_ACCESS_KEY",
+                },
+            )
+        for variable, value in self._variables().items():
+            task.set_env_variable(variable, value)
+        kubernetes.set_image_pull_policy(task, "IfNotPresent")
+        kubernetes.set_timeout(task, int(profile.timeout_hours * 3600))
+
+    def _variables(self) -> dict[str, str]:
+        return _given(
+            AWS_ENDPOINT_URL_S3=self._own.s3_endpoint, TENFOLD_WEIGHTS=self._weights
         )
-    if profile.shm_gb:
-        # Loader workers pass batches through shared memory; the default is 64 MB.
-        kubernetes.empty_dir_mount(
-            task,
-            volume_name="shm",
-            mount_path="/dev/shm",  # noqa: S108
-            medium="Memory",
-            size_limit=f"{profile.shm_gb}Gi",
+
+
+class Vertex:
+    """Tasks of Vertex AI Pipelines; those with a GPU become custom jobs.
+
+    A plain task cannot say spot, disk or timeout, so Google's converter turns it
+    into a launcher of a custom job that says all of them.
+    """
+
+    compiled, shared = True, False
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._own, self._weights = settings.vertex, settings.weights
+        if self._own.tensorboard is not None:
+            # The service takes logs only from jobs with an identity of their own.
+            require(settings, "vertex.service_account", "vertex.pipeline_root")
+
+    def component(self, component: Any, profile: Resources, label: str) -> Any:
+        """Return a custom job for a profile with a GPU."""
+        if profile.gpu is None:
+            return component
+        from google_cloud_pipeline_components.v1.custom_job import (
+            create_custom_training_job_from_component,
         )
-    kubernetes.set_image_pull_policy(task, "IfNotPresent")
-    kubernetes.set_timeout(task, int(profile.timeout_hours * 3600))
 
+        machine = machine_for(profile)
+        own = self._own
+        if own.location is not None:
+            check_region(profile, own.location)
+        logs = f"{own.pipeline_root}/tensorboard" if own.tensorboard else ""
+        return create_custom_training_job_from_component(
+            component,
+            display_name=label,
+            machine_type=machine.name,
+            accelerator_type=machine.gpu,
+            accelerator_count=machine.gpus,
+            boot_disk_type="pd-ssd",
+            boot_disk_size_gb=profile.disk_gb,
+            timeout=f"{int(profile.timeout_hours * 3600)}s",
+            # Whoever is restarted goes on from its checkpoint.
+            restart_job_on_worker_restart=True,
+            strategy="SPOT" if profile.spot else "STANDARD",
+            # The run's identity is not inherited.
+            service_account=own.service_account or "",
+            network=own.network or "",
+            encryption_spec_key_name=own.encryption_key or "",
+            tensorboard=own.tensorboard or "",
+            base_output_directory=logs,
+            labels=own.labels,
+            env=[
+                {"name": name, "value": value}
+                for name, value in self._variables().items()
+            ],
+        )
 
-def _on_vertex(task: Any, profile: Resources) -> None:
-    _size(task, profile)
-    if profile.gpu is not None:
-        task.set_accelerator_type(profile.gpu)
-        task.set_accelerator_limit(profile.gpus)
+    def place(self, task: Any, profile: Resources) -> None:
+        """Ask for resources, on demand; a custom job brings its own."""
+        if profile.gpu is not None:
+            return
+        _size(task, profile)
+        for variable, value in self._variables().items():
+            task.set_env_variable(variable, value)
+
+    def _variables(self) -> dict[str, str]:
+        return _given(TENFOLD_WEIGHTS=self._weights)
 
 
 def _size(task: Any, profile: Resources) -> None:
@@ -81,26 +184,30 @@ def _size(task: Any, profile: Resources) -> None:
     task.set_memory_limit(f"{profile.memory_gb}G")
 
 
-TARGETS = {
-    target.name: target
-    for target in (
-        Target("local", _nowhere, compiled=False, shared=True),
-        Target("kubeflow", _on_kubeflow, compiled=True),
-        Target("vertex", _on_vertex, compiled=True),
-    )
+def _given(**variables: str | None) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if value}
+
+
+_KINDS: dict[str, type[Local | Kubeflow | Vertex]] = {
+    "local": Local,
+    "docker": Local,
+    "kubeflow": Kubeflow,
+    "vertex": Vertex,
 }
+TARGETS = tuple(_KINDS)
+COMPILED = tuple(name for name, kind in _KINDS.items() if kind.compiled)
 
 
-def find_target(name: str) -> Target:
+def find_target(name: str, settings: Settings | None = None) -> Target:
     """Return the target called `name`, or say which ones there are."""
-    if name not in TARGETS:
+    if name not in _KINDS:
         raise TargetError(f"unknown target {name!r}; there is {', '.join(TARGETS)}")
-    return TARGETS[name]
+    return _KINDS[name](name, settings or Settings())
 
 
 def profile_of(recipe: Recipe, stage: str, member: str | None = None) -> Resources:
     """Return the resources of a stage's tasks."""
-    if stage == "train" and member is not None:
+    if stage in ("train", "trial") and member is not None:
         return recipe.profile(recipe.member(member).profile)
     if stage == "group" and recipe.groups.embedding.enabled:
         return recipe.profile("group")
@@ -120,23 +227,3 @@ def parallel_folds(recipe: Recipe, target: Target, member: str) -> int:
         return 1
     room = max(len(os.sched_getaffinity(0)) // threads, 1)
     return min(recipe.parallel_folds, room)
-
-
-def image_of(recipe: Recipe, stage: str, images: str, tag: str) -> str:
-    """Return the image a stage runs in: its engine's, or the small one.
-
-    Args:
-        recipe: names the engine of its members.
-        stage: of the graph.
-        images: prefix of the images, e.g. a registry's path.
-        tag: of all of them.
-    """
-    kind = "cpu"
-    if stage in ENGINE_STAGES:
-        engines = {member.engine for member in recipe.members}
-        if len(engines) > 1:
-            raise TargetError("members of two engines need roles in two images")
-        kind = {"torch": "torch", "keras": "tensorflow"}[engines.pop()]
-    if stage == "group" and recipe.groups.embedding.enabled:
-        kind = "torch"
-    return f"{images}/tenfold-python-{kind}:{tag}"

@@ -35,7 +35,7 @@ Challenge = Annotated[str, typer.Argument(help="name of a challenge, e.g. kelp")
 RecipeName = Annotated[
     str, typer.Option("--recipe", "-r", help="preset, or path of a YAML file")
 ]
-Settings = Annotated[
+Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
@@ -74,13 +74,13 @@ def _fail(sentence: str) -> None:
 
 
 def _context(
-    challenge: str, recipe: str, settings: list[str] | None, store: str
+    challenge: str, recipe: str, overrides: list[str] | None, store: str
 ) -> "Context":
     from tenfold.challenges import load_recipe
     from tenfold.stages.context import Context
     from tenfold.store import Store
 
-    return Context(load_recipe(challenge, recipe, settings or ()), Store(store))
+    return Context(load_recipe(challenge, recipe, overrides or ()), Store(store))
 
 
 def _read(path: Path) -> "Reference":
@@ -111,12 +111,12 @@ def synth(
         Path, typer.Argument(help="empty folder; gets data/ and truth/")
     ],
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Write a small synthetic data set in the exact real format."""
     from tenfold.challenges import find_challenge, load_recipe
 
-    loaded = load_recipe(challenge, recipe, settings or ())
+    loaded = load_recipe(challenge, recipe, overrides or ())
     with typer.progressbar(length=1000, label="synthesising") as bar:
         shown = 0
 
@@ -141,7 +141,7 @@ def ingest(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="an unusable file is an error")
     ] = False,
@@ -149,7 +149,7 @@ def ingest(
     """Read the raw data, check every file, and pack it for training."""
     from tenfold.stages import ingest as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     _finish(context, stage.run(context, source, strict), out)
 
 
@@ -160,12 +160,12 @@ def group(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Find near-duplicates and put them into one group."""
     from tenfold.stages import group as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     _finish(context, stage.run(context, _read(dataset)), out)
 
 
@@ -177,12 +177,12 @@ def split(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Make folds that no group crosses, with the proof."""
     from tenfold.stages import split as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     _finish(context, stage.run(context, _read(dataset), _read(groups)), out)
 
 
@@ -196,7 +196,7 @@ def train(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
     resume: Annotated[
         str,
         typer.Option(
@@ -211,7 +211,7 @@ def train(
 
     if resume not in ("auto", "must", "never"):
         raise RecipeError(f"--resume {resume}: it is auto, must or never")
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     done = stage.run(
         context,
         _read(dataset),
@@ -235,7 +235,7 @@ def evaluate(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
     earlier: Annotated[
         Path | None, typer.Option(help="leaderboard of the model before this one")
     ] = None,
@@ -243,7 +243,7 @@ def evaluate(
     """Join all folds of one model and add it to the leaderboard."""
     from tenfold.stages import evaluate as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     done = stage.run(
         context,
         _read(dataset),
@@ -264,12 +264,12 @@ def tune(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Choose weights and thresholds on out-of-fold predictions alone."""
     from tenfold.stages import tune as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     done = stage.run(context, _read(dataset), _read(folds), _read(leaderboard))
     _finish(context, done, out)
 
@@ -282,13 +282,13 @@ def predict(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
     worker: Annotated[int, typer.Option(help="which share of the test samples")] = 0,
 ) -> None:
     """Run the whole ensemble over a share of the test samples."""
     from tenfold.stages import predict as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     _finish(context, stage.run(context, _read(dataset), _read(decision), worker), out)
 
 
@@ -302,12 +302,12 @@ def submit(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Write the competition's own files and check them by reading them back."""
     from tenfold.stages import submit as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     parts = [_read(path) for path in predictions]
     _finish(context, stage.run(context, _read(dataset), parts), out)
 
@@ -320,13 +320,58 @@ def preview(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Show predictions worth a look, and say what seems odd."""
     from tenfold.stages import preview as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     _finish(context, stage.run(context, _read(dataset), _read(submission)), out)
+
+
+@app.command(rich_help_panel="Outside the graph")
+def prepare(
+    challenge: Challenge,
+    source: Annotated[
+        str, typer.Option(help="folder, zip or tar archive, or gs:// address")
+    ],
+    store: StoreUri,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="folder for dataset.json and folds.json")
+    ],
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Make what every fold is trained on: data set, groups and folds."""
+    from tenfold.stages import prepare as stage
+
+    context = _context(challenge, recipe, overrides, store)
+    dataset, folds = stage.run(context, source)
+    _finish(context, dataset, out / "dataset.json")
+    _finish(context, folds, out / "folds.json")
+
+
+@app.command(rich_help_panel="Outside the graph")
+def fold(
+    challenge: Challenge,
+    source: Annotated[
+        str, typer.Option(help="folder, zip or tar archive, or gs:// address")
+    ],
+    member: Annotated[str, typer.Option(help="name of a model of the recipe")],
+    fold: Annotated[int, typer.Option(help="the fold that is held out, from 0")],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Train one fold from raw data; what comes before is in the store, or is made."""
+    from tenfold.stages import prepare as before
+    from tenfold.stages import train as stage
+
+    context = _context(challenge, recipe, overrides, store)
+    context.recipe.member(member)
+    dataset, folds = before.run(context, source)
+    _finish(context, stage.run(context, dataset, folds, member, fold), out)
 
 
 @app.command(rich_help_panel="Results")
@@ -354,12 +399,12 @@ def judge(
     store: StoreUri,
     out: Out,
     recipe: RecipeName = "smoke",
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Score the submission and each of its members alone against truth."""
     from tenfold.stages import judge as stage
 
-    context = _context(challenge, recipe, settings, store)
+    context = _context(challenge, recipe, overrides, store)
     done = stage.run(
         context,
         _read(dataset),
@@ -397,14 +442,14 @@ def recipes_list() -> None:
 def recipes_show(
     challenge: Challenge,
     recipe: Annotated[str, typer.Argument(help="preset, or path of a YAML file")],
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Print a recipe whole, defaults and overrides filled in, as YAML."""
     import yaml
 
     from tenfold.challenges import load_recipe
 
-    loaded = load_recipe(challenge, recipe, settings or ())
+    loaded = load_recipe(challenge, recipe, overrides or ())
     dump = loaded.model_dump(mode="json")
     typer.echo(yaml.safe_dump(dump, sort_keys=False, allow_unicode=True))
 
@@ -413,10 +458,10 @@ def recipes_show(
 def recipes_check(
     challenge: Challenge,
     recipe: Annotated[str, typer.Argument(help="preset, or path of a YAML file")],
-    settings: Settings = None,
+    overrides: Overrides = None,
 ) -> None:
     """Validate a recipe and print its digest."""
     from tenfold.challenges import load_recipe
 
-    loaded = load_recipe(challenge, recipe, settings or ())
+    loaded = load_recipe(challenge, recipe, overrides or ())
     typer.echo(f"{challenge}/{loaded.name} is valid; digest {loaded.digest()[:16]}")

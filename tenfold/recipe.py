@@ -129,6 +129,15 @@ class Training(Section):
         return self
 
 
+class Took(Section):
+    """What training one fold took, where somebody measured it."""
+
+    gpu: str = Field(description="accelerator, as profiles name it")
+    hours_a_fold: float = Field(gt=0)
+    epochs: int = Field(ge=1, description="that those hours were for")
+    source: str
+
+
 class Member(Section):
     """One model of the ensemble; trained once a fold."""
 
@@ -138,6 +147,16 @@ class Member(Section):
     profile: str = Field("train", description="a key of `profiles`")
     seed: int = 42
     training: Training
+    took: Took | None = Field(None, description="what estimates of a plan rest on")
+
+    def decisive(self) -> Json:
+        """Return what decides the result, as plain data; the machine does not."""
+        options = self.model_dump(mode="json")
+        for name in ("profile", "took"):
+            del options[name]
+        for name in ("workers", "checkpoint_minutes"):
+            del options["training"][name]
+        return options
 
 
 class PredictOptions(Section):
@@ -222,7 +241,7 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-R = TypeVar("R", bound=Recipe)
+R = TypeVar("R", bound=Section)
 
 
 def read_yaml(path: Path) -> Json:
@@ -280,7 +299,7 @@ def _descend(node: Any, key: str, setting: str) -> Any:
 
 
 def validate(kind: type[R], raw: Mapping[str, Any], where: str) -> R:
-    """Build a recipe of `kind`, turning every fault into one plain sentence.
+    """Build a section of `kind`, turning every fault into one plain sentence.
 
     Raises:
         RecipeError: naming each bad key or value, and `where` it stands.

@@ -9,11 +9,9 @@ the workspace of whoever builds it, and finished parts in it are kept.
 
 import contextlib
 import fcntl
-import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from tenfold.data.files import (
     sha256_of,
     write_json,
 )
-from tenfold.data.storage import Storage, open_storage
+from tenfold.data.storage import Storage, cache_folder, open_storage
 from tenfold.errors import StoreError
 from tenfold.progress import LOG_FILE, PROGRESS_FILE, Progress
 from tenfold.recipe import Json, digest_of
@@ -129,7 +127,7 @@ class Store:
     """Entries below a folder or an object store.
 
     Args:
-        uri: a folder, or gs://bucket/prefix.
+        uri: a folder, or gs://bucket/prefix or s3://bucket/prefix.
         mirror: where the entries of an object store are kept locally; the
             `TENFOLD_CACHE` folder, or one below the system's temporary folder.
     """
@@ -140,9 +138,7 @@ class Store:
         local = self._storage.local_path
         self._remote = local is None
         if local is None:
-            cache = os.environ.get("TENFOLD_CACHE")
-            base = Path(cache) if cache else Path(tempfile.gettempdir()) / "tenfold"
-            local = mirror or base / digest_of(self.uri)[:12]
+            local = mirror or cache_folder() / digest_of(self.uri)[:12]
         self._root = local
 
     @property

@@ -347,14 +347,18 @@ def find_challenge(name: str) -> Challenge:
 def load_recipe(
     challenge: str, recipe: str | Path, settings: Sequence[str] = ()
 ) -> Recipe:
-    """Load a preset by name, or any YAML file by path.
+    """Load a preset by name, any YAML file by path, or a recipe given whole.
 
     Args:
         challenge: name of the challenge.
-        recipe: a preset's name, or a path that ends in .yaml.
+        recipe: a preset's name, a path that ends in .yaml, or the JSON of a recipe,
+            as jobs outside the graph get it.
         settings: overrides such as `members.unet.training.epochs=3`.
     """
     found = find_challenge(challenge)
+    if str(recipe).startswith("{"):
+        whole = recipe_from_json(str(recipe)).model_dump(mode="json")
+        return _of_challenge(found, override(whole, settings), "recipe")
     if str(recipe).endswith((".yaml", ".yml")):
         path = Path(recipe)
         where = str(path)
@@ -364,8 +368,11 @@ def load_recipe(
         if not path.is_file():
             known = ", ".join(found.recipes())
             raise RecipeError(f"{challenge} has no recipe {recipe!r}; it has {known}")
-    raw = override(read_yaml(path), settings)
-    if raw.get("challenge") != challenge:
+    return _of_challenge(found, override(read_yaml(path), settings), where)
+
+
+def _of_challenge(found: Challenge, raw: Json, where: str) -> Recipe:
+    if raw.get("challenge") != found.name:
         raise RecipeError(f"{where} is for challenge {raw.get('challenge')!r}")
     return validate(found.options.RECIPE, raw, where)
 

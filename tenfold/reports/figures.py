@@ -1,7 +1,7 @@
 """Charts as SVG: pure functions from numbers to markup that suits light and dark."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ def lines(
     y_label: str = "",
     marks: Mapping[str, float] = _NO_MARKS,
     log_y: bool = False,
+    faint: Collection[str] = (),
 ) -> str:
     """Curves over a common x axis.
 
@@ -40,10 +41,15 @@ def lines(
         y_label: above the axis, left.
         marks: vertical lines, name to x.
         log_y: logarithmic y axis; values that are not positive are left out.
+        faint: names of curves that stand behind the others, thin and unnamed.
     """
+    drawn = [name for name in series if name not in faint]
     with house_style():
         figure, axes = _canvas(y_label, x_label)
-        for index, (name, (x, y)) in enumerate(series.items()):
+        for name in faint:
+            axes.plot(*series[name], color=QUIET, linewidth=1, alpha=0.5)
+        for index, name in enumerate(drawn):
+            x, y = series[name]
             heights = np.asarray(y, float)
             if log_y:
                 heights = np.where(heights > 0, heights, np.nan)
@@ -57,7 +63,7 @@ def lines(
         _say_if_empty(axes, not any(len(x) for x, _ in series.values()))
         _ticks(axes, whole_x=_all_whole(x for x, _ in series.values()))
         _mark(axes, marks)
-        _legend(figure, axes, len(series))
+        _legend(figure, axes, len(drawn))
         return to_svg(figure)
 
 

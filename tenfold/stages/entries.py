@@ -6,13 +6,15 @@ SUMMARY = "summary.json"
 GROUPS, EDGES = "groups.parquet", "edges.parquet"
 #: split
 FOLDS, PROOF = "folds.parquet", "proof.json"
-#: train; METRICS also evaluate
+#: train; METRICS also evaluate, and with HISTORY trial
 MODEL, METRICS, HISTORY = "model.json", "metrics.json", "history.parquet"
 OUT_OF_FOLD, PICTURES, WEIGHTS = "out_of_fold", "pictures", "weights"
 #: evaluate
 LEADERBOARD = "leaderboard.json"
 #: tune; SCORES also judge
 DECISION, SCORES = "decision.json", "scores.json"
+#: rank
+RANKING = "ranking.json"
 #: submit, preview
 PREDICTIONS = "predictions.parquet"
 #: preview

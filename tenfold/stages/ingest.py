@@ -14,8 +14,8 @@ from tenfold.challenges import Challenge, Packed, Scan, SourceSample
 from tenfold.data.dataset import CATALOGUE, PARTIALS, QUARANTINE, SHARDS, write_table
 from tenfold.data.files import read_json, sha256_of, write_json
 from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
+from tenfold.data.sources import fingerprint, localise
 from tenfold.data.statistics import Channels, save_partials
-from tenfold.data.storage import fingerprint, localise
 from tenfold.errors import Rejected, SourceError
 from tenfold.recipe import Json, digest_of
 from tenfold.stages.context import Context, Reference, section

@@ -11,7 +11,7 @@ import polars as pl
 
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
-from tenfold.data.storage import fingerprint
+from tenfold.data.sources import fingerprint
 from tenfold.grouping.recall import judge_overlaps
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference

@@ -27,7 +27,7 @@ from tenfold.recipe import Training
 from tenfold.store import Workspace
 from tenfold.training.checkpoints import SCHEMA, Checkpoints, State
 from tenfold.training.ema import Ema
-from tenfold.training.engines import Resume, Scorer
+from tenfold.training.engines import AfterEpoch, Resume, Scorer
 from tenfold.training.examples import (
     EpochExamples,
     WholeSamples,
@@ -52,6 +52,7 @@ class Job:
         draw_weights: (train_ids,) chance of each to be drawn, or None.
         pictured_ids: held-out samples whose outputs are kept at chosen epochs.
         seed: of order, augmentation, dropout and the network's start.
+        after_epoch: may end the training early.
     """
 
     task: TorchTask
@@ -64,6 +65,7 @@ class Job:
     draw_weights: Float64Array | None
     pictured_ids: Sequence[str]
     seed: tuple[int, ...]
+    after_epoch: AfterEpoch | None = None
 
 
 @dataclass
@@ -268,8 +270,11 @@ class Trainer:
         self._workspace.progress.log("epoch", **row)
         run.epoch, run.step, run.sums = number, 0, {}
         patience = training.patience
-        run.finished = last or (
-            "val/score" in row and patience is not None and run.stale >= patience
+        ended = self._job.after_epoch is not None and self._job.after_epoch(run.history)
+        run.finished = (
+            last
+            or ended
+            or ("val/score" in row and patience is not None and run.stale >= patience)
         )
         self._save()
         if self._terminated:

@@ -19,6 +19,8 @@ from tenfold.store import Workspace
 Resume = Literal["auto", "must", "never"]
 #: Runs a fitted member: (samples, ids, batch) to (id, compact outputs), in order.
 Runner = Callable[[Samples, Sequence[str], int], Iterator[tuple[str, Arrays]]]
+#: Told the history after each epoch; True ends the training there.
+AfterEpoch = Callable[[Sequence[Mapping[str, float]]], bool]
 
 
 class Scorer(Protocol):
@@ -43,6 +45,7 @@ class Order:
         pictured_ids: held-out samples whose outputs are kept at chosen epochs.
         seed: of everything that is drawn.
         weights: folder that gets a file for each kind of weights.
+        after_epoch: asked before the epoch's checkpoint is written.
     """
 
     task: Any
@@ -54,6 +57,7 @@ class Order:
     pictured_ids: Sequence[str]
     seed: tuple[int, ...]
     weights: Path
+    after_epoch: AfterEpoch | None = None
 
 
 @dataclass(frozen=True)

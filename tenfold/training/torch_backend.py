@@ -38,6 +38,7 @@ def fit(order: Order, workspace: Workspace, resume: Resume) -> Finished:
         draw_weights=task.draw_weights(order.catalogue),
         pictured_ids=order.pictured_ids,
         seed=order.seed,
+        after_epoch=order.after_epoch,
     )
     trainer = Trainer(job, workspace, resume)
     fitted = trainer.fit()

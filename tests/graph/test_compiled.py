@@ -1,112 +1,197 @@
 """The compiled graph as data: who waits for whom, in what image, on what machine."""
 
+import itertools
+import json
 import subprocess
 import sys
 
 import pytest
-import yaml
 from google.cloud import aiplatform
 from kfp import components
 
 from pipelines.compile import compile_recipe
-from pipelines.images import content_tag
-from tenfold.challenges import challenge_names, find_challenge, load_recipe
+from pipelines.images import content_tag, kind_of
+from pipelines.plan import steps_of
+from pipelines.settings import Settings
+from pipelines.targets import COMPILED
+from tenfold.challenges import load_recipe, recipe_from_json
 from tenfold.errors import TenfoldError
+from tests.graph.conftest import FILES, IMAGES, RECIPES, SETTINGS
 
-RECIPES = [
-    (challenge, recipe)
-    for challenge in challenge_names()
-    for recipe in find_challenge(challenge).recipes()
-]
+EVERY_FILE = pytest.mark.parametrize(("challenge", "recipe", "target"), FILES)
+EVERY_RECIPE = pytest.mark.parametrize(("challenge", "recipe"), RECIPES)
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("build")
-    files = {}
-    for challenge, recipe in RECIPES:
-        paths = compile_recipe(challenge, recipe, directory=directory)
-        files[challenge, recipe] = dict(zip(("kubeflow", "vertex"), paths, strict=True))
-    return files
-
-
-def spec(path):
-    return next(iter(yaml.safe_load_all(path.read_text("utf-8"))))
-
-
-def edges(tasks):
-    """(upstream, task) pairs of one level of the graph."""
-    return {
-        (source, name)
-        for name, task in tasks.items()
-        for source in task.get("dependentTasks", [])
-    }
-
-
-def executors_of(graph, stage):
-    kinds = graph["deploymentSpec"]["executors"]
-    return [v["container"] for k, v in kinds.items() if k.startswith(f"exec-{stage}")]
-
-
-@pytest.mark.parametrize(("challenge", "recipe"), RECIPES)
-def test_every_stage_waits_for_what_it_reads(compiled, challenge, recipe):
+@EVERY_FILE
+def test_every_stage_waits_for_what_it_reads(graph, challenge, recipe, target):
     members = load_recipe(challenge, recipe).members
-    tasks = spec(compiled[challenge, recipe]["vertex"])["root"]["dag"]["tasks"]
-    found = edges(tasks)
-    loops = sorted(name for name in tasks if name.startswith("for-loop"))
-    trains, predicts = loops[: len(members)], loops[len(members) :]
-    assert len(predicts) == 1
-    assert {("ingest", "group"), ("group", "split"), ("ingest", "split")} <= found
-    for train in trains:
-        assert {("ingest", train), ("split", train)} <= found
-        assert any(a == train and b.startswith("evaluate") for a, b in found)
-    last = "evaluate" if len(members) == 1 else f"evaluate-{len(members)}"
-    assert {(last, "tune"), ("tune", predicts[0]), (predicts[0], "submit")} <= found
-    assert ("submit", "preview") in found
+    made = graph(challenge, recipe, target)
+    loops = sorted(
+        (name for name in made.tasks if name.startswith("for-loop")),
+        key=lambda name: int(name.rpartition("-")[2]),
+    )
+    trains, (predict,) = loops[: len(members)], loops[len(members) :]
+    boards = ["evaluate", *(f"evaluate-{n}" for n in range(2, len(members) + 1))]
+    wanted = {("ingest", "group"), ("group", "split"), ("ingest", "split")}
+    for train, board in zip(trains, boards, strict=True):
+        wanted |= {("ingest", train), ("split", train), (train, board)}
+        wanted |= {("ingest", board), ("split", board)}
+    wanted |= set(itertools.pairwise(boards))
+    wanted |= {(boards[-1], "tune"), ("ingest", "tune"), ("split", "tune")}
+    wanted |= {("tune", predict), ("ingest", predict)}
+    wanted |= {(predict, "submit"), ("ingest", "submit")}
+    wanted |= {("submit", "preview"), ("ingest", "preview")}
+    assert made.edges() == wanted
 
 
-@pytest.mark.parametrize(("challenge", "recipe"), RECIPES)
-def test_folds_are_a_loop_of_train_tasks(compiled, challenge, recipe):
-    graph = spec(compiled[challenge, recipe]["vertex"])
-    k = load_recipe(challenge, recipe).split.k
+@EVERY_FILE
+def test_loops_are_over_folds_and_workers(graph, challenge, recipe, target):
+    chosen = load_recipe(challenge, recipe)
+    made = graph(challenge, recipe, target)
     loops = [
-        task["parameterIterator"]["items"]["raw"]
-        for task in graph["root"]["dag"]["tasks"].values()
+        (
+            next(iter(made.inner(name))),
+            json.loads(task["parameterIterator"]["items"]["raw"]),
+            task.get("iteratorPolicy", {}).get("parallelismLimit"),
+        )
+        for name, task in made.tasks.items()
         if "parameterIterator" in task
     ]
-    assert [str(list(range(k)))] == sorted(set(loops), key=len)[-1:]
+    folds = list(range(chosen.split.k))
+    numbers = ["", *(f"-{n}" for n in range(2, len(chosen.members) + 1))]
+    wanted = [(f"train{n}", folds, chosen.parallel_folds) for n in numbers]
+    wanted.append(("predict", list(range(chosen.predict.workers)), None))
+    assert sorted(loops) == sorted(wanted)
 
 
-def test_models_are_unrolled_and_share_one_leaderboard(compiled):
-    tasks = spec(compiled["kelp", "smoke"]["vertex"])["root"]["dag"]["tasks"]
-    second = tasks["evaluate-2"]["inputs"]["artifacts"]["earlier"]
-    assert second["taskOutputArtifact"]["producerTask"] == "evaluate"
+@EVERY_FILE
+def test_images_are_those_of_the_stages(graph, challenge, recipe, target):
+    chosen = load_recipe(challenge, recipe)
+    made = graph(challenge, recipe, target)
+    for step in steps_of(chosen):
+        wanted = IMAGES.reference(kind_of(chosen, step.stage))
+        jobs = made.custom_jobs(step.stage)
+        found = [job["worker_pool_specs"][0]["container_spec"] for job in jobs]
+        images = {spec["image_uri"] for spec in found}
+        if not jobs:
+            images = {c["image"] for c in made.of_stage(step.stage).values()}
+        assert images == {wanted}, step
 
 
-@pytest.mark.parametrize(("challenge", "recipe"), RECIPES)
-def test_nothing_is_cached_by_kfp_or_installed_at_run_time(compiled, challenge, recipe):
-    for target, path in compiled[challenge, recipe].items():
-        text = path.read_text("utf-8")
-        assert "enableCache: true" not in text, target
-        assert "pip install" not in text, target
+def profile(recipe, stage):
+    name = {"train": "train", "predict": "predict"}.get(stage, "cpu")
+    if stage == "group" and recipe.groups.embedding.enabled:
+        name = "group"
+    return recipe.profile(name)
 
 
-@pytest.mark.parametrize(("challenge", "recipe"), RECIPES)
-def test_each_file_loads_in_its_own_client(compiled, challenge, recipe):
-    files = compiled[challenge, recipe]
-    loaded = components.load_component_from_file(str(files["kubeflow"]))
-    assert set(loaded.component_spec.inputs) == {"source", "store"}
+@EVERY_RECIPE
+def test_a_cluster_gets_each_profile_whole(graph, challenge, recipe):
+    chosen = load_recipe(challenge, recipe)
+    made = graph(challenge, recipe, "kubeflow")
+    for stage in {step.stage for step in steps_of(chosen)}:
+        asked = profile(chosen, stage)
+        for name, container in made.of_stage(stage).items():
+            resources, pod = container["resources"], made.kubernetes[name]
+            assert resources["resourceCpuLimit"] == str(asked.cpu)
+            assert resources["resourceMemoryLimit"] == f"{asked.memory_gb}G"
+            assert pod["activeDeadlineSeconds"] == str(int(asked.timeout_hours * 3600))
+            assert pod["imagePullPolicy"] == "IfNotPresent"
+            secret = pod["secretAsEnv"][0]
+            assert secret["secretName"] == "store-keys"
+            assert {item["envVar"] for item in secret["keyToEnv"]} == {
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+            }
+            variables = {item["name"]: item["value"] for item in container["env"]}
+            assert variables == {
+                "AWS_ENDPOINT_URL_S3": "http://store.example:8333",
+                "TENFOLD_WEIGHTS": "gs://weights",
+            }
+            if asked.gpu:
+                assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
+                assert resources["accelerator"]["resourceCount"] == str(asked.gpus)
+                assert pod["tolerations"][0]["key"] == "nvidia.com/gpu"
+                product = asked.gpu.lower().replace("_", "-")
+                selector = pod["nodeSelector"]["labels"]
+                assert selector == {"cloud.google.com/gke-accelerator": product}
+            else:
+                assert "accelerator" not in resources
+                assert "tolerations" not in pod
+            mounts = [m["sizeLimit"] for m in pod.get("emptyDirMounts", [])]
+            assert mounts == ([f"{asked.shm_gb}Gi"] if asked.shm_gb else [])
+
+
+@EVERY_RECIPE
+def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
+    graph, challenge, recipe
+):
+    chosen = load_recipe(challenge, recipe)
+    made = graph(challenge, recipe, "vertex")
+    for stage in {step.stage for step in steps_of(chosen)}:
+        asked, jobs = profile(chosen, stage), made.custom_jobs(stage)
+        if asked.gpu is None:
+            assert jobs == []
+            for container in made.of_stage(stage).values():
+                assert container["resources"]["cpuLimit"] == float(asked.cpu)
+                assert container["resources"]["memoryLimit"] == float(asked.memory_gb)
+                assert "accelerator" not in container["resources"]
+            continue
+        assert jobs
+        for job in jobs:
+            (pool,) = job["worker_pool_specs"]
+            machine = pool["machine_spec"]
+            assert machine["accelerator_type"] == asked.gpu
+            assert machine["accelerator_count"] == asked.gpus
+            assert machine["machine_type"] == "n1-standard-8"
+            assert pool["disk_spec"]["boot_disk_size_gb"] == asked.disk_gb
+            env = pool["container_spec"]["env"]
+            assert env == [{"name": "TENFOLD_WEIGHTS", "value": "gs://weights"}]
+            assert job["strategy"] == ("SPOT" if asked.spot else "STANDARD")
+            assert job["restart_job_on_worker_restart"] is True
+            assert job["timeout"] == f"{int(asked.timeout_hours * 3600)}s"
+            assert job["service_account"] == SETTINGS.vertex.service_account
+            assert job["tensorboard"] == SETTINGS.vertex.tensorboard
+            assert job["base_output_directory"].startswith("gs://a-project-pipelines/")
+            assert job["labels"] == {"team": "kelp"}
+            assert job["enable_web_access"] is False
+
+
+@EVERY_FILE
+def test_nothing_is_cached_by_kfp_or_installed_at_run_time(
+    compiled, challenge, recipe, target
+):
+    text = compiled[challenge, recipe, target].read_text("utf-8")
+    assert "enableCache: true" not in text
+    assert "pip install" not in text
+
+
+@EVERY_FILE
+def test_no_file_holds_a_credential(compiled, challenge, recipe, target):
+    text = compiled[challenge, recipe, target].read_text("utf-8")
+    signs = ("PRIVATE KEY", "ya29.", "AIza", "AKIA", "password", "refresh_token")
+    assert [sign for sign in signs if sign in text] == []
+
+
+@EVERY_FILE
+def test_each_file_loads_in_its_own_client(compiled, challenge, recipe, target):
+    path = compiled[challenge, recipe, target]
+    parameters = {"source": "gs://bucket/data", "store": "gs://bucket/store"}
+    if target == "kubeflow":
+        loaded = components.load_component_from_file(str(path))
+        assert set(loaded.component_spec.inputs) == {*parameters, "tags"}
+        return
     job = aiplatform.PipelineJob(
         display_name="test",
-        template_path=str(files["vertex"]),
+        template_path=str(path),
         pipeline_root="gs://bucket/root",
-        parameter_values={"source": "gs://bucket/data", "store": "gs://bucket/store"},
+        parameter_values={**parameters, "tags": "trial"},
         project="project",
         location="us-central1",
         credentials=_anonymous(),
     )
-    root = job.to_dict()["pipelineSpec"]["root"]
-    assert "ingest" in root["dag"]["tasks"]
+    spec = job.to_dict()["pipelineSpec"]
+    assert "ingest" in spec["root"]["dag"]["tasks"]
 
 
 def _anonymous():
@@ -115,56 +200,49 @@ def _anonymous():
     return AnonymousCredentials()
 
 
-def test_training_of_the_published_system_asks_for_its_machine(compiled):
-    profile = load_recipe("kelp", "winning").profile("train")
-    vertex = spec(compiled["kelp", "winning"]["vertex"])
-    for container in executors_of(vertex, "train"):
-        resources = container["resources"]
-        assert resources["cpuLimit"] == float(profile.cpu)
-        assert resources["accelerator"]["type"] == profile.gpu
-        assert resources["accelerator"]["count"] == str(profile.gpus)
-        assert "torch" in container["image"]
-    kubeflow = spec(compiled["kelp", "winning"]["kubeflow"])
-    for container in executors_of(kubeflow, "train"):
-        assert container["resources"]["accelerator"]["type"] == "nvidia.com/gpu"
-    for stage in ("ingest", "split", "tune", "submit", "preview"):
-        for container in executors_of(vertex, stage):
-            assert "accelerator" not in container.get("resources", {})
-            assert "-cpu:" in container["image"]
+@EVERY_FILE
+def test_run_time_parameters_are_three_and_tags_may_be_left_out(
+    graph, challenge, recipe, target
+):
+    given = graph(challenge, recipe, target).spec["root"]["inputDefinitions"]
+    parameters = given["parameters"]
+    assert set(parameters) == {"source", "store", "tags"}
+    optional = {k for k, v in parameters.items() if v.get("isOptional")}
+    assert optional == {"tags"}
 
 
-def test_kubernetes_gets_shared_memory_and_tolerations(compiled):
-    documents = list(
-        yaml.safe_load_all(compiled["kelp", "winning"]["kubeflow"].read_text("utf-8"))
-    )
-    kubernetes = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    train = next(v for k, v in kubernetes.items() if k.startswith("exec-train"))
-    shm = load_recipe("kelp", "winning").profile("train").shm_gb
-    assert train["emptyDirMounts"][0]["sizeLimit"] == f"{shm}Gi"
-    assert train["tolerations"][0]["key"] == "nvidia.com/gpu"
-
-
-def test_vertex_gets_a_single_document(compiled):
-    for files in compiled.values():
-        assert len(list(yaml.safe_load_all(files["vertex"].read_text("utf-8")))) == 1
-
-
-def test_the_recipe_travels_whole(compiled):
-    from tenfold.challenges import recipe_from_json
-
-    recipe = load_recipe("kelp", "winning")
-    tasks = spec(compiled["kelp", "winning"]["vertex"])["root"]["dag"]["tasks"]
-    constant = tasks["ingest"]["inputs"]["parameters"]["recipe"]["runtimeValue"]
-    assert recipe_from_json(constant["constant"]).digest() == recipe.digest()
-
-
-def test_images_of_one_tree_have_one_tag(compiled):
-    graph = spec(compiled["kelp", "winning"]["vertex"])
-    images = {
-        executor["container"]["image"]
-        for executor in graph["deploymentSpec"]["executors"].values()
+@EVERY_FILE
+def test_consoles_show_names_a_person_understands(graph, challenge, recipe, target):
+    chosen = load_recipe(challenge, recipe)
+    made = graph(challenge, recipe, target)
+    shown = {
+        task["taskInfo"]["name"]
+        for tasks in (made.tasks, *(made.inner(n) for n in made.tasks if "for-" in n))
+        for name, task in tasks.items()
+        if not name.startswith("for-loop")
     }
-    assert {image.rpartition(":")[2] for image in images} == {content_tag()}
+    assert shown == {step.title for step in steps_of(chosen)}
+    assert made.spec["pipelineInfo"]["description"] == chosen.about
+
+
+def test_a_component_says_what_it_does():
+    from components.factory import STAGES, component_for
+
+    for stage in STAGES:
+        assert len(component_for(stage, "image:tag").description) > 30, stage
+
+
+def test_vertex_gets_a_single_document(graph):
+    for challenge, recipe in RECIPES:
+        assert graph(challenge, recipe, "vertex").documents == 1
+
+
+@EVERY_FILE
+def test_the_recipe_travels_whole(graph, challenge, recipe, target):
+    chosen = load_recipe(challenge, recipe)
+    tasks = graph(challenge, recipe, target).tasks
+    constant = tasks["ingest"]["inputs"]["parameters"]["recipe"]["runtimeValue"]
+    assert recipe_from_json(constant["constant"]).digest() == chosen.digest()
 
 
 def test_compiling_needs_no_framework(tmp_path):
@@ -185,8 +263,52 @@ def test_the_script_form_writes_both_files_of_the_published_system(tmp_path):
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["kelp-winning-kubeflow.yaml", "kelp-winning-vertex.yaml"]
     assert all(name in done.stdout for name in names)
+    assert content_tag() in (tmp_path / "kelp-winning-vertex.yaml").read_text()
 
 
-def test_an_unknown_target_is_named(tmp_path):
-    with pytest.raises(TenfoldError, match="unknown target 'moon'"):
-        compile_recipe(targets=["moon"], directory=tmp_path)
+def test_digests_replace_tags(tmp_path):
+    digest = "sha256:" + "ab" * 32
+    digests = tmp_path / "digests.json"
+    digests.write_text(json.dumps({"cpu": digest, "torch": digest}))
+    script = ["pipelines/compile.py", "--directory", str(tmp_path), "--target"]
+    options = ["vertex", "--digests", str(digests), "--images", "r.example/x"]
+    subprocess.run([sys.executable, *script, *options], check=True, capture_output=True)
+    text = (tmp_path / "kelp-winning-vertex.yaml").read_text("utf-8")
+    assert f"r.example/x/tenfold-python-cpu@{digest}" in text
+    assert f"r.example/x/tenfold-python-torch@{digest}" in text
+    assert content_tag() not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"targets": ["moon"]}, "unknown target 'moon'; there is local, docker"),
+        ({"targets": ["docker"]}, "tenfold run kelp --recipe winning --target docker"),
+        ({"overrides": ["split.k=101"]}, "at most 100"),
+        ({"overrides": ["predict.workers=101"]}, "predict.workers"),
+        (
+            {"targets": ["vertex"], "overrides": ["profiles.train.gpu=NVIDIA_MOON"]},
+            "NVIDIA_MOON",
+        ),
+    ],
+)
+def test_what_no_platform_runs_is_one_sentence(tmp_path, arguments, sentence):
+    with pytest.raises(TenfoldError) as error:
+        compile_recipe(directory=tmp_path, **arguments)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_logs_of_trainings_need_an_identity(tmp_path):
+    own = {"vertex": {"tensorboard": "projects/1/locations/l/tensorboards/2"}}
+    with pytest.raises(TenfoldError, match=r"missing vertex\.service_account"):
+        compile_recipe(
+            targets=["vertex"],
+            settings=Settings.model_validate(own),
+            directory=tmp_path,
+        )
+
+
+def test_every_target_that_is_compiled_is_tested():
+    assert set(COMPILED) == {target for *_, target in FILES}

@@ -18,6 +18,10 @@ FIGURES = {
         "epoch", NASTY, {NASTY: 2.0},
     ),
     "log lines": lambda: figures.lines({"a": ([0, 1], [0.0, 1e-3])}, log_y=True),
+    "faint lines": lambda: figures.lines(
+        {NASTY: ([1, 2], [0.5, 0.25]), "b": ([1], [1.0]), "_c": ([1, 2], [0, 1])},
+        faint=[NASTY, "b"],
+    ),
     "no lines": lambda: figures.lines({}),
     "bars": lambda: figures.bars({NASTY: 0.5, "b": math.nan}, NASTY, {NASTY: 0.1}),
     "no bars": lambda: figures.bars({}),

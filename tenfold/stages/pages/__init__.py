@@ -16,7 +16,18 @@ from tenfold.store import Entry, Key, Workspace
 
 PAGE, HEADLINE = "page.html", "headline.json"
 #: Stages with a page; predict's results are shown by preview.
-STAGES = ("ingest", "group", "split", "train", "evaluate", "tune", "submit", "preview")
+STAGES = (
+    "ingest",
+    "group",
+    "split",
+    "train",
+    "evaluate",
+    "tune",
+    "submit",
+    "preview",
+    "trial",
+    "rank",
+)
 
 
 @dataclass(frozen=True)

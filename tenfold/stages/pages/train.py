@@ -38,11 +38,11 @@ def show(context: Context, entry: Entry) -> Shown:
             "The epoch was chosen by its score on this very fold, as the published"
             " system does; the score is optimistic.",
         )
-    _curves(page, history)
+    curves(page, history)
     names, matrix = scoring.confusion(scoring.from_json(metrics["tally"]))
     page.section("Confusion", "Pixels or samples of the held-out fold.")
     page.figure(figures.matrix(matrix, names, names, normalise=True))
-    _figures(page, metrics["figures"])
+    held_out_figures(page, metrics["figures"])
     _pictures(page, context, entry)
     page.section("Record")
     page.details("Model", [{"key": k, "value": str(v)} for k, v in model.items()])
@@ -52,7 +52,8 @@ def show(context: Context, entry: Entry) -> Shown:
     return Shown(page, line, headline)
 
 
-def _curves(page: Page, history: pl.DataFrame) -> None:
+def curves(page: Page, history: pl.DataFrame) -> None:
+    """Draw what changed over the epochs."""
     page.section("Curves")
     for name in _CURVES:
         series = {}
@@ -67,9 +68,10 @@ def _curves(page: Page, history: pl.DataFrame) -> None:
     page.figure(figures.lines(rates, "epoch", "learning rate"), "learning rate")
 
 
-def _figures(page: Page, figures_: dict[str, float]) -> None:
+def held_out_figures(page: Page, values: dict[str, float]) -> None:
+    """Show all figures of the held-out fold."""
     page.section("Figures", "Of the held-out fold, by the weights that are used.")
-    page.table([{"figure": k, "value": v} for k, v in figures_.items()])
+    page.table([{"figure": k, "value": v} for k, v in values.items()])
 
 
 def _pictures(page: Page, context: Context, entry: Entry) -> None:

@@ -14,8 +14,8 @@ from tenfold.challenges import load_recipe
 from tenfold.challenges.kelp import reader
 from tenfold.challenges.kelp.channels import Masking, wanted
 from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
+from tenfold.data.sources import localise
 from tenfold.data.statistics import StatisticsSum
-from tenfold.data.storage import localise
 from tenfold.errors import Rejected, SourceError
 
 COLUMNS = ("tile_id", "filename", "md5_hash", "filesize_bytes", "type", "in_train")

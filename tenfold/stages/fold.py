@@ -1,0 +1,194 @@
+"""One member on one fold: what train and trial both do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from tenfold.challenges import ScoringPart
+from tenfold.data.arrays import Arrays
+from tenfold.data.dataset import Dataset, write_table
+from tenfold.data.files import sha256_of
+from tenfold.folds import FoldTable
+from tenfold.recipe import Json, Member
+from tenfold.stages.context import Context, Reference
+from tenfold.stages.device import check_device
+from tenfold.stages.entries import HISTORY, WEIGHTS
+from tenfold.stages.proof import open_folds
+from tenfold.store import Entry, Workspace
+from tenfold.training.board import board_of
+from tenfold.training.engines import (
+    AfterEpoch,
+    Engine,
+    Finished,
+    Order,
+    Resume,
+    find_engine,
+)
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """A member, the fold it leaves out, and the data it learns from.
+
+    Attributes:
+        data: entry of ingest; `split` is that of split, and `table` its folds.
+        engine: the member's; `task` is the challenge's for it.
+    """
+
+    context: Context
+    member: Member
+    fold: int
+    data: Entry
+    split: Entry
+    table: FoldTable
+    engine: Engine
+    task: Any
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What the result depends on beside the recipe and the code."""
+        files = {f"file {n}": sha256_of(p) for n, p in self.task.files().items()}
+        return {"dataset": self.data.address, "folds": self.split.address, **files}
+
+    @property
+    def options(self) -> Json:
+        """The part of the recipe that decides the result."""
+        return {
+            "member": self.member.decisive(),
+            "fold": self.fold,
+            "seed": self.context.recipe.seed,
+        }
+
+    @cached_property
+    def samples(self) -> Dataset:
+        """All samples of the data set."""
+        return Dataset(self.data.path)
+
+    @cached_property
+    def held_out(self) -> list[str]:
+        """Samples of the fold, which are scored on."""
+        return self.table.held_out(self.fold)
+
+    def fit(
+        self,
+        workspace: Workspace,
+        resume: Resume,
+        pictured: Sequence[str] = (),
+        end: AfterEpoch | None = None,
+    ) -> Finished:
+        """Train, and write the history.
+
+        Args:
+            workspace: of the entry that is being made.
+            resume: what to do about a checkpoint.
+            pictured: held-out samples whose outputs are kept at chosen epochs.
+            end: may end the training early.
+        """
+        name = f"{self.member.name}-fold-{self.fold}"
+        # Others on this fold differ in their recipe, and so in their entry.
+        run = f"{name}-{workspace.path.name[:8]}"
+        board = board_of(run, workspace.progress)
+
+        def after_epoch(history: Sequence[Mapping[str, float]]) -> bool:
+            if board is not None:
+                board.show(history)
+            return end is not None and end(history)
+
+        learnt = pl.col("id").is_in(self.table.training(self.fold))
+        order = Order(
+            task=self.task,
+            member=self.member,
+            dataset=self.samples,
+            scorer=self.context.challenge.scoring,
+            catalogue=self.samples.rows("train").filter(learnt),
+            held_out_ids=self.held_out,
+            pictured_ids=pictured,
+            seed=(self.context.recipe.seed, self.member.seed, self.fold),
+            weights=workspace.path / WEIGHTS,
+            after_epoch=after_epoch,
+        )
+        finished = self.engine.fit(order, workspace, resume)
+        rows = pl.DataFrame(finished.history, infer_schema_length=None)
+        write_table(workspace.path / HISTORY, rows)
+        return finished
+
+    def score(
+        self,
+        finished: Finished,
+        workspace: Workspace,
+        keep: Callable[[str, Arrays], None] | None = None,
+    ) -> Json:
+        """Return the figures of whole held-out samples, by the weights in use.
+
+        Args:
+            finished: training.
+            workspace: whose progress is told.
+            keep: gets the id and the outputs of every sample.
+        """
+        scoring, used = self.context.challenge.scoring, self.member.training.weights
+        outputs_of = finished.runner(
+            self.samples, self.held_out, self.member.training.batch
+        )
+        tally: Any = None
+        for done, (id_, outputs) in enumerate(outputs_of, 1):
+            counted = scoring.tally(outputs, self.samples.sample(id_))
+            tally = counted if tally is None else tally + counted
+            if keep is not None:
+                keep(id_, outputs)
+            workspace.progress.update(done, len(self.held_out), "held-out samples")
+        stopped_early = len(finished.history) < self.member.training.epochs
+        return {
+            "tally": tally.to_json(),
+            **_test_figures(scoring, tally, _loss_of(finished, used)),
+            "model": self.member.name,
+            "fold": self.fold,
+            "role": self.member.role,
+            "selected_on_fold": used == "best" or stopped_early,
+        }
+
+
+def open_fold(
+    context: Context,
+    dataset: Reference,
+    folds: Reference,
+    model: str,
+    fold: int,
+    label: str,
+) -> FoldJob:
+    """Check what a member is to be trained on, and the machine.
+
+    Raises:
+        LeakError: the folds do not hold.
+        RecipeError: there is no such member or fold.
+        TrainingError: the GPU that the profile asks for is missing.
+    """
+    recipe = context.recipe
+    member = recipe.member(model)
+    data, split = context.entry(dataset), context.entry(folds)
+    table = open_folds(split, data)
+    table.check(fold)
+    check_device(recipe.profile(member.profile), label)
+    engine = find_engine(member.engine)
+    task = context.challenge.model.task(recipe, member)
+    return FoldJob(context, member, fold, data, split, table, engine, task)
+
+
+def _loss_of(finished: Finished, used: str) -> float:
+    """Return the validation loss of the weights that are used."""
+    validated = [row for row in finished.history if "val/loss" in row]
+    if used == "best":
+        return max(validated, key=lambda row: row["val/score"])["val/loss"]
+    return validated[-1]["val/loss"]
+
+
+def _test_figures(scoring: ScoringPart, tally: Any, loss: float) -> Json:
+    """Return the published names: what they call test is the held-out fold."""
+    figures = scoring.metrics(tally)
+    return {
+        "score": figures[scoring.MONITOR],
+        "figures": {"test/loss": loss}
+        | {f"test/{name}": value for name, value in figures.items()},
+    }
