@@ -3,11 +3,28 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipelines.settings import Settings, load_settings
+from pipelines.options import (
+    ChallengeName,
+    Digests,
+    Directory,
+    Experiment,
+    Host,
+    Location,
+    PipelineRoot,
+    Prefix,
+    Project,
+    ServiceAccount,
+    SettingsFile,
+    Source,
+    StoreUri,
+    Wait,
+    Weights,
+    own_settings,
+)
 from tenfold.cli import Challenge, Overrides, RecipeName, app, run_app
 
 GRAPH, IMAGES = "The whole graph", "Images"
@@ -21,57 +38,10 @@ prices = typer.Typer(
 )
 app.add_typer(prices, name="prices")
 
-ChallengeName = Annotated[
-    str, typer.Option("--challenge", "-c", help="name of a challenge")
-]
-Directory = Annotated[Path, typer.Option(help="folder that gets the compiled files")]
-SettingsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--settings", help="file of your own cloud and cluster; tenfold.yaml if there"
-    ),
-]
-Prefix = Annotated[
-    str | None,
-    typer.Option("--images", help="prefix of the images, e.g. a registry's path"),
-]
-Digests = Annotated[
-    Path | None,
-    typer.Option(help="JSON file of the images' digests, which replace the tag"),
-]
-Source = Annotated[
-    str | None, typer.Option(help="raw data, as the tasks can reach them")
-]
-StoreUri = Annotated[
-    str | None, typer.Option(help="gs:// or s3:// folder of all results")
-]
-Weights = Annotated[
-    str | None, typer.Option(help="gs:// or s3:// mirror of pretrained weights")
-]
-Project = Annotated[str | None, typer.Option(help="Google Cloud project")]
-Location = Annotated[str | None, typer.Option(help="region, e.g. europe-west4")]
-PipelineRoot = Annotated[
-    str | None, typer.Option(help="gs:// folder for what KFP keeps; it must exist")
-]
-ServiceAccount = Annotated[
-    str | None, typer.Option(help="e-mail of the identity that tasks run as")
-]
-Experiment = Annotated[str | None, typer.Option(help="experiment of the runs")]
-Host = Annotated[str | None, typer.Option(help="address of the KFP API")]
-Wait = Annotated[
-    bool, typer.Option("--wait", help="follow the run to its end; fail if it fails")
-]
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's error is one sentence and exit code 2."""
     run_app(app, arguments)
-
-
-def own_settings(file: Path | None, **flags: Any) -> Settings:
-    """Read the settings file; flags named `vertex__project` go over it."""
-    dotted = {name.replace("__", "."): value for name, value in flags.items()}
-    return load_settings(file, dotted)
 
 
 @app.command("run", rich_help_panel=GRAPH)

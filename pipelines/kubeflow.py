@@ -182,7 +182,7 @@ class KubeflowRuns:
 
     @functools.cached_property
     def _client(self) -> Any:
-        self._check_host()
+        self.check_host()
         import kfp
 
         with warnings.catch_warnings():
@@ -190,7 +190,7 @@ class KubeflowRuns:
             warnings.simplefilter("ignore", FutureWarning)
             return kfp.Client(host=self._host, namespace=self._own.namespace)
 
-    def _check_host(self) -> None:
+    def check_host(self) -> None:
         """Refuse an address that is not that of the API, or of too old a one.
 
         Raises:

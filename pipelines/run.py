@@ -172,10 +172,7 @@ def execute(
     folder: Path,
     engine: Containers | None,
 ) -> tuple[Reference, ...]:
-    """Run a graph here; return all its tasks, each with its result in the store.
-
-    An engine may call a container done that was killed (kfp issue 13332), so what
-    counts is what a task left, not what became of it.
+    """Run a graph here; return all its tasks, in order.
 
     Args:
         order: recipe, source and store of the run, and the plan of a sweep.
@@ -185,7 +182,7 @@ def execute(
         engine: for containers instead of processes.
 
     Raises:
-        RunError: naming what failed or is not there.
+        RunError: naming what failed, or left nothing.
     """
     root, file = folder / "pipeline", folder / "order.json"
     place = {
@@ -196,7 +193,23 @@ def execute(
     write_json(file, {"tags": "", **order, **place})
     with engine.lent(root) if engine else _own(root):
         _run_graph(file, folder / "run.log", Watch(context.store.root, root))
-    tasks = references(root)
+    return _complete(references(root), counts, context, folder)
+
+
+def _complete(
+    tasks: Sequence[Reference],
+    counts: Mapping[str, int],
+    context: Context,
+    folder: Path,
+) -> tuple[Reference, ...]:
+    """Check that all tasks of a graph left a result, and that the store has it.
+
+    An engine may call a container done that was killed (kfp issue 13332), so what
+    counts is what a task left, not what became of it.
+
+    Raises:
+        RunError: naming what is not there.
+    """
     found = Counter(task.stage for task in tasks)
     for stage, count in counts.items():
         if found[stage] != count:

@@ -273,12 +273,9 @@ def read_graph(data: str) -> Sequence[Json]:
     try:
         documents = list(yaml.safe_load_all(_bytes_of(data)))
     except (OSError, ValueError, EOFError, zlib.error, yaml.YAMLError) as error:
-        raise LaunchError(f"cannot read a compiled graph from {shown}: {error}") from (
-            None
-        )
-    first = documents[0] if documents else None
-    spec = first.get("pipelineSpec", first) if isinstance(first, dict) else {}
-    if not str(spec.get("pipelineInfo", {}).get("name")).startswith("tenfold-"):
+        reason = f"cannot read a compiled graph from {shown}: {error}"
+        raise LaunchError(reason) from None
+    if not documents or not _is_graph(documents[0]):
         raise LaunchError(
             f"{shown} is not a compiled graph; make one with: python"
             " pipelines/compile.py"
@@ -296,7 +293,8 @@ def inline(document: Json) -> str:
 def graph_of(documents: Sequence[Json], settings: Settings, tags: str) -> Graph:
     """Return a compiled graph with the parameters of a run."""
     first, *others = documents
-    parameters = {"source": settings.source, "store": settings.store}
+    parameters = dict(first.get("runtimeConfig", {}).get("parameterValues", {}))
+    parameters |= {"source": settings.source, "store": settings.store}
     if tags:
         parameters["tags"] = tags
     spec = first.get("pipelineSpec", first)
@@ -439,6 +437,14 @@ def _attempt(name: str) -> tuple[str, int]:
     """Split a run's name into its stem and the number of the attempt."""
     found = _ATTEMPT.fullmatch(name)
     return (found[1], int(found[2])) if found else (name, 0)
+
+
+def _is_graph(document: Any) -> bool:
+    try:
+        spec = document.get("pipelineSpec", document)
+        return str(spec["pipelineInfo"]["name"]).startswith("tenfold-")
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def _bytes_of(data: str) -> bytes:

@@ -24,6 +24,7 @@ PRESETS = sorted(
 )
 #: One more value per kind, and every word that any option can have.
 ODD_VALUES = [
+    {"gpu": "T4", "hours_a_fold": 1, "epochs": 1, "source": "a report"},
     True,
     False,
     0,
@@ -409,6 +410,7 @@ def test_the_digest_changes_with_any_value():
         "profiles.big.gpu=NVIDIA_L4",
         "profiles.big.gpus=1",
         "members.0.sampler.has_kelp=2",
+        "members.0.took={gpu: T4, hours_a_fold: 7, epochs: 7, source: somewhere}",
     )
     raw = json.loads(base.to_json())
     values = [*ODD_VALUES, *words(type(base).model_json_schema())]

@@ -3,6 +3,7 @@
 import itertools
 import math
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -159,6 +160,34 @@ def test_the_published_search_is_of_its_best_encoders_on_spot_machines():
         for member in members
     )
     assert recipe.profile(recipe.members[0].profile).spot
+
+
+@pytest.mark.slow
+def test_every_network_of_the_published_search_can_be_built():
+    import torch
+
+    from tenfold.challenges.kelp.network import KelpModel
+
+    recipe, plan = plan_sweep("kelp", load_sweep("kelp", "published"))
+    for trial in plan.trials:
+        member = trial_recipe(recipe, trial).members[0]
+        model = KelpModel(member.input, member.net, None).eval()
+        with torch.no_grad():
+            logits = model.logits(torch.zeros(1, len(member.input.channels), 64, 64))
+        assert logits.shape == (1, 2, 64, 64), trial.label
+
+
+def test_the_file_that_the_guide_shows_is_a_sweep(tmp_path):
+    guide = (Path(__file__).parent.parent / "docs" / "sweep.md").read_text("utf-8")
+    path = tmp_path / "shown.yaml"
+    path.write_text(guide.split("```yaml\n")[1].split("```")[0])
+    _, plan = plan_sweep("kelp", load_sweep("kelp", str(path)))
+    assert len(plan.trials) == 12
+    assert set(plan.trials[0].values) == {
+        "learning_rate",
+        "decoder_channels",
+        "encoder",
+    }
 
 
 def test_the_command_of_a_trial_runs_its_recipe():

@@ -159,7 +159,7 @@ def test_without_a_driver_the_oldest_that_does_is_named(look):
     ("gpu", "engine", "status", "words"),
     [
         (T4, "torch", "ok", "Tesla T4, driver 580.65.06"),
-        ("NVIDIA L4, 595.58, 8.9", "torch", "ok", "driver 595.58"),
+        ("NVIDIA L4, 580.105.08, 8.9", "torch", "ok", "driver 580.105.08"),
         ("Tesla T4, 580.65.05, 7.5", "torch", "FAIL", "CUDA 13 needs 580.65.06"),
         ("Tesla T4, 575.57.08, 7.5", "torch", "FAIL", "driver 575.57.08"),
         ("Tesla V100, 580.65.06, 7.0", "torch", "FAIL", "compute capability 7.0"),

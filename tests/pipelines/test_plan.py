@@ -99,6 +99,13 @@ def test_on_another_machine_the_hours_are_unknown(tmp_path, prices, other):
     assert "unknown, as the hours are" in line(text, "cost")
 
 
+def test_a_published_time_redoes_no_training():
+    member = load_recipe("kelp", "winning").members[0]
+    assert member.took is not None
+    untimed = member.model_copy(update={"took": None})
+    assert member.decisive() == untimed.decisive()
+
+
 def test_a_recipe_without_a_published_time_says_so(tmp_path):
     text = line(plan(tmp_path, "baseline"), "GPU hours")
     assert "unknown: Train unet-r50: no time is published" in text

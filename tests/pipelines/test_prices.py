@@ -64,11 +64,7 @@ def catalogue():
             sku(f"{TRAINING} on NVIDIA H100 80GB in Iowa", 100),
             sku(f"{TRAINING} on SSD backed PD Capacity", 730, "GiBy.mo"),
             sku("Vertex AI: Online/Batch Prediction Nvidia L4 GPU running in Iowa", 9),
-            sku(
-                f"{TRAINING} on G2 Instance Core in Osaka",
-                9,
-                regions=["asia-northeast2"],
-            ),
+            sku(f"{TRAINING} on NVIDIA Tesla T4 in Oregon", 9, regions=["us-west1"]),
         ],
         COMPUTE: [
             sku(
@@ -148,7 +144,9 @@ def test_a_months_price_of_a_disk_is_made_an_hours():
 
 
 def test_other_regions_and_services_are_left_alone():
-    assert not any(name.startswith("g2") for name in fetch())
+    prices = fetch()
+    assert prices["NVIDIA_TESLA_T4"].on_demand == 3
+    assert not any(name.startswith("g2") for name in prices)
 
 
 def test_every_sum_names_its_skus():

@@ -203,6 +203,28 @@ def test_other_content_is_another_run(launch, vertex, changes):
     assert len({name for name, _ in created(vertex)}) == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("sdkVersion: kfp-", "sdkVersion: kfp-9", True),
+        ("defaultValue: 43200s", "defaultValue: 43201s", False),
+        (f":{TAG}", ":fedcba9876543210", False),
+    ],
+)
+def test_another_graph_is_another_run(
+    tenfold, compiled, settings_file, tmp_path, old, new, same
+):
+    text = compiled["winning", "vertex"].path.read_text("utf-8")
+    ids = set()
+    for written in (text, text.replace(old, new)):
+        path = tmp_path / "graph.yaml"
+        path.write_text(written)
+        given = ["--compiled", path, "--dry-run", *settings_file()]
+        _, _, err = tenfold("launch", "--target", "vertex", *given)
+        ids.add(err)
+    assert (len(ids) == 1) == same
+
+
 def test_a_service_in_trouble_is_asked_again(launch, vertex, pauses):
     vertex.fail(503)
     vertex.fail(503)
@@ -484,10 +506,40 @@ def test_what_is_no_graph_is_named(refused, settings_file, given):
     assert given in refused("launch", *options)
 
 
-def test_another_yaml_file_is_no_graph(refused, settings_file):
-    settings = settings_file()
-    error = refused("launch", "--target", "vertex", "--compiled", settings[1])
-    assert "is not a compiled graph" in error
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "vertex: {}", "pipelineSpec: 3", "pipelineInfo: {name: theirs}"]
+)
+def test_another_file_is_no_graph(refused, settings_file, tmp_path, text):
+    path = tmp_path / "other.yaml"
+    path.write_text(text)
+    given = ["--target", "vertex", "--compiled", path, *settings_file()]
+    assert "is not a compiled graph" in refused("launch", *given)
+
+
+def test_a_graph_in_a_bucket_is_read(tenfold, bucket, compiled, settings_file):
+    from tenfold.data.storage import open_storage
+
+    open_storage(bucket).upload(compiled["smoke", "vertex"].path, "graph.yaml")
+    given = ["--compiled", f"{bucket}/graph.yaml", "--dry-run", *settings_file()]
+    code, out, _ = tenfold("launch", "--target", "vertex", *given)
+    assert code == 0
+    assert json.loads(out)["displayName"] == "tenfold-kelp-smoke"
+
+
+def test_flags_go_over_a_request_and_it_over_the_settings(
+    launch, tenfold, settings_file, tmp_path
+):
+    given = ["--dry-run", "--tags", "mine"]
+    _, out, _ = launch(*given, store="gs://a-project-store/requested")
+    request = tmp_path / "request.json"
+    request.write_text(out)
+    given = ["--target", "vertex", "--compiled", request, "--dry-run", *settings_file()]
+    _, out, _ = tenfold("launch", *given, "--source", "gs://a-project-data/flagged")
+    assert json.loads(out)["runtimeConfig"]["parameterValues"] == {
+        "source": "gs://a-project-data/flagged",
+        "store": "gs://a-project-store/requested",
+        "tags": "mine",
+    }
 
 
 def test_a_graph_of_another_target_is_refused(refused, compiled, settings_file):
@@ -558,6 +610,7 @@ def test_sending_needs_no_kfp(launch, compiled, vertex, tmp_path, settings_file)
         capture_output=True,
         text=True,
         check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     ((name, body),) = created(vertex)
