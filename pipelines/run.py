@@ -25,6 +25,7 @@ from tenfold.challenges import find_challenge, load_recipe
 from tenfold.codeversion import code_version
 from tenfold.data.files import atomic_directory, write_json
 from tenfold.data.sources import fingerprint
+from tenfold.data.storage import open_storage
 from tenfold.errors import StoreError, TenfoldError
 from tenfold.recipe import Json, Recipe, digest_of
 from tenfold.stages.context import OK, Context, Reference, read_reference
@@ -76,11 +77,12 @@ def run(
     engine = Containers(images) if find_local(target) == "docker" else None
     folder = (out or RUNS / f"{challenge}-{loaded.name}").absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    address = store or str((RUNS / "store").absolute())
+    address = from_anywhere(store or RUNS / "store")
     truth = None
     if source is None:
         made = synthesise(loaded, RUNS.absolute() / "data")
         source, truth = str(made / "data"), str(made / "truth")
+    source = from_anywhere(source)
     record = RunRecord(
         recipe=loaded.to_json(),
         source=source,
@@ -97,6 +99,11 @@ def run(
         finished = _work(record, folder, engine, started)
     typer.echo(summary(finished, folder, time.monotonic() - started))
     return finished
+
+
+def from_anywhere(place: str | Path) -> str:
+    """Return a place as tasks find it, wherever they start: paths are absolute."""
+    return str(open_storage(place).local_path or place)
 
 
 def find_local(target: str) -> str:

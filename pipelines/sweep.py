@@ -10,7 +10,7 @@ import typer
 from pipelines.compile import Compiled
 from pipelines.containers import Containers
 from pipelines.images import Images
-from pipelines.run import RUNS, execute, find_local, synthesise
+from pipelines.run import RUNS, execute, find_local, from_anywhere, synthesise
 from pipelines.settings import Settings
 from pipelines.targets import Target, TargetError, find_target, parallel_folds
 from tenfold.data.files import atomic_path
@@ -125,8 +125,8 @@ def run_sweep(
     engine = Containers(images) if find_local(target) == "docker" else None
     folder = (out or RUNS / _name(plan, recipe)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    place = store or str((RUNS / "store").absolute())
-    data = source or str(synthesise(recipe, RUNS.absolute() / "data") / "data")
+    place = from_anywhere(store or RUNS / "store")
+    data = from_anywhere(source or synthesise(recipe, RUNS / "data") / "data")
     if engine is not None:
         engine.prepare(recipe, data, place)
     context = Context(recipe, Store(place))
