@@ -2,16 +2,7 @@
 
 from typing import List, Optional
 
-from kfp.dsl import (
-    HTML,
-    Artifact,
-    ClassificationMetrics,
-    Dataset,
-    Input,
-    Metrics,
-    Model,
-    Output,
-)
+from kfp import dsl
 
 
 def evaluate(
@@ -19,14 +10,14 @@ def evaluate(
     recipe: str,
     tags: str,
     member: str,
-    dataset: Input[Dataset],
-    folds: Input[Artifact],
-    models: Input[List[Model]],
-    leaderboard: Output[Artifact],
-    metrics: Output[Metrics],
-    report: Output[HTML],
-    confusion: Output[ClassificationMetrics],
-    earlier: Optional[Input[Artifact]] = None,
+    dataset: dsl.Input[dsl.Dataset],
+    folds: dsl.Input[dsl.Artifact],
+    models: dsl.Input[List[dsl.Model]],
+    leaderboard: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    report: dsl.Output[dsl.HTML],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+    earlier: Optional[dsl.Input[dsl.Artifact]] = None,
 ) -> None:
     """Join all folds of one model and add it to the leaderboard."""
     from components.outputs import publish
@@ -38,12 +29,5 @@ def evaluate(
     trained = [read_reference(model.path) for model in models]
     board = read_reference(earlier.path) if earlier else None
     done = stage.run(context, data, split, member, trained, board)
-    publish(
-        context,
-        done,
-        leaderboard,
-        tags=tags,
-        report=report,
-        metrics=metrics,
-        confusion=confusion,
-    )
+    shown = {"report": report, "metrics": metrics, "confusion": confusion}
+    publish(context, done, leaderboard, tags=tags, **shown)

@@ -9,16 +9,29 @@ SUMS = "SHA256SUMS"
 
 def faults(folder: Path) -> list[str]:
     """Return a sentence for each file that is missing, unnamed or not itself."""
-    lines = (folder / SUMS).read_text("utf-8").splitlines()
-    wanted = {line.split(maxsplit=1)[1].lstrip("*"): line.split()[0] for line in lines}
+    try:
+        wanted = _sums(folder / SUMS)
+    except ValueError:
+        return [f"{SUMS} is not what sha256sum writes; {_write_again()}"]
     there = {path.name: path for path in folder.iterdir() if path.name != SUMS}
     found = [f"{name}: in {SUMS}, but not here" for name in wanted.keys() - there]
     for name, path in there.items():
         if name not in wanted:
-            found.append(f"{name}: not in {SUMS}; sha256sum *.safetensors > {SUMS}")
+            found.append(f"{name}: not in {SUMS}; {_write_again()}")
         elif _digest(path) != wanted[name]:
             found.append(f"{name}: its SHA-256 is not the one in {SUMS}")
     return sorted(found)
+
+
+def _sums(path: Path) -> dict[str, str]:
+    """Read lines as tenfold.data.weights does, which is not here in a build."""
+    lines = path.read_text("utf-8").splitlines()
+    pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
+    return {name.lstrip("*").removeprefix("./"): digest for digest, name in pairs}
+
+
+def _write_again() -> str:
+    return f"sha256sum *.safetensors > {SUMS}"
 
 
 def _digest(path: Path) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.containers import engine
-from pipelines.images import ROOT, ImageError, Images, pins, tree_images
+from pipelines.images import KINDS, ROOT, ImageError, Images, pins, tree_images
+from pipelines.registry import find_digest
 from tenfold.data.files import write_json
 
 #: What an image may weigh, unpacked, in GB (10⁹ bytes); the base adds about 0.1 to 0.3.
@@ -43,12 +44,20 @@ def build(
         A line for each: its name and size.
 
     Raises:
-        ImageError: a build failed, or an image is larger than its cap.
+        ImageError: there is no such kind, a build failed, or an image is larger than
+            its cap.
     """
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        raise ImageError(
+            f"no kind of image is called {', '.join(unknown)}; there is"
+            f" {', '.join(KINDS)}"
+        )
     engine()
     images = tree_images(prefix)
     for kind in kinds:
-        _run(_command(kind, images, base or pins()["BASE_IMAGE"], network))
+        command = _command(kind, images, base or pins()["BASE_IMAGE"], network)
+        _run(command, images.reference(kind))
     return [_weigh(kind, images) for kind in kinds]
 
 
@@ -62,14 +71,30 @@ def push(prefix: str, kinds: Sequence[str], digests: Path) -> None:
     found = {}
     for kind in kinds:
         name = images.reference(kind)
-        _run(["docker", "push", name])
-        known = engine().images.get(name).attrs["RepoDigests"]
-        repository = name.rpartition(":")[0]
-        mine = [item for item in known if item.startswith(f"{repository}@")]
-        if not mine:
-            raise ImageError(f"{name} was pushed, but its registry told no digest")
-        found[kind] = mine[0].partition("@")[2]
+        _run(["docker", "push", name], name)
+        found[kind] = _pushed_digest(name)
     write_json(digests, found)
+
+
+def _pushed_digest(name: str) -> str:
+    """Return the digest that a registry has for a name, or the engine knows."""
+    try:
+        digest = find_digest(name)
+    except ImageError:
+        # Docker has its own login, which may be another than the one asked with here.
+        digest = None
+    if digest is not None:
+        return digest
+    known = engine().images.get(name).attrs["RepoDigests"]
+    repository = name.rpartition(":")[0]
+    mine = {item for item in known if item.startswith(f"{repository}@")}
+    # An image that was pushed there twice may have an older digest, too.
+    if len(mine) != 1:
+        raise ImageError(
+            f"{name} was pushed, but which digest it has was not told; look it up in"
+            " the registry and write it into the file of digests"
+        )
+    return str(mine.pop()).partition("@")[2]
 
 
 def _command(kind: str, images: Images, base: str, network: Network) -> list[str]:
@@ -99,7 +124,7 @@ def _revision() -> str:
     return done.stdout.strip()
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], image: str) -> None:
     # Engines before version 23 build the old way unless they are told.
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     try:
@@ -107,7 +132,7 @@ def _run(command: Sequence[str]) -> None:
     except FileNotFoundError:
         raise ImageError("no docker command on the PATH; install Docker") from None
     if done.returncode != 0:
-        raise ImageError(f"{' '.join(command[:2])} of {command[-2]} failed; see above")
+        raise ImageError(f"{' '.join(command[:2])} of {image} failed; see above")
 
 
 def _weigh(kind: str, images: Images) -> str:

@@ -1,5 +1,6 @@
 """The `tenfold` command: the library's verbs, and those that need the graph."""
 
+import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipelines.options import (
     ChallengeName,
     Digests,
     Directory,
+    DryRun,
     Experiment,
     Host,
     Location,
@@ -120,7 +122,7 @@ def compile_verb(
     from pipelines.compile import absent_images, compile_recipe
     from pipelines.gcloud import missing, write_requests
     from pipelines.images import tree_images
-    from pipelines.plan import describe
+    from pipelines.plan import describe, prices_of
     from pipelines.targets import COMPILED
 
     own = own_settings(
@@ -134,6 +136,7 @@ def compile_verb(
         vertex__pipeline_root=pipeline_root,
         vertex__service_account=service_account,
     )
+    table = prices_of(prices, target or COMPILED, own)
     compiled = compile_recipe(
         challenge,
         recipe,
@@ -144,7 +147,7 @@ def compile_verb(
         directory,
     )
     for written in compiled:
-        typer.echo(describe(written, own, prices) + "\n")
+        typer.echo(describe(written, own, table) + "\n")
     for written in compiled:
         for path in (written.path, *write_requests(written, own, directory)):
             typer.echo(str(path))
@@ -172,9 +175,7 @@ def sweep_verb(
     ] = "local",
     source: Annotated[
         str | None,
-        typer.Option(
-            help="local and docker: raw data; without it, synthetic data are made"
-        ),
+        typer.Option(help="raw data; local and docker make synthetic data without it"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -184,33 +185,63 @@ def sweep_verb(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="local and docker: where results are; runs/store"),
+        typer.Option(
+            help="folder or address of all results; local and docker: runs/store"
+        ),
     ] = None,
     directory: Directory = Path("build"),
     prefix: Prefix = None,
     digests: Digests = None,
     settings: SettingsFile = None,
     weights: Weights = None,
+    project: Project = None,
+    location: Location = None,
+    pipeline_root: PipelineRoot = None,
+    service_account: ServiceAccount = None,
     overrides: Overrides = None,
 ) -> None:
     """Try a recipe's options on one fold, in many ways, and rank them."""
+    from pipelines.compile import absent_images
     from pipelines.images import tree_images
-    from pipelines.sweep import compile_sweep, run_sweep
+    from pipelines.sweep import compile_sweep, describe_sweep, run_sweep, sending
     from pipelines.targets import COMPILED
     from tenfold.sweep import load_sweep, plan_sweep
 
-    own = own_settings(settings, images=prefix, weights=weights)
+    own = own_settings(
+        settings,
+        images=prefix,
+        weights=weights,
+        vertex__project=project,
+        vertex__location=location,
+        vertex__pipeline_root=pipeline_root,
+        vertex__service_account=service_account,
+    )
     recipe, plan = plan_sweep(challenge, load_sweep(challenge, sweep), overrides or ())
     if target not in COMPILED:
         run_sweep(plan, recipe, source, out, store, target, own.images)
         return
     named = tree_images(own.images, digests)
     written = compile_sweep(plan, recipe, target, own, named, directory)
-    typer.echo(str(written.path))
+    typer.echo(f"{describe_sweep(plan, written)}\n\n{written.path}")
+    command = sending(
+        written,
+        own_settings(settings, source=source, store=store),
+        settings=settings,
+        source=source,
+        store=store,
+        project=project,
+        location=location,
+        pipeline_root=pipeline_root,
+        service_account=service_account,
+    )
+    typer.echo(f"send it with: {command}")
+    for sentence in absent_images(written):
+        typer.echo(f"warning: {sentence}", err=True)
 
 
 @app.command("launch", rich_help_panel=GRAPH)
 def launch_verb(
+    context: typer.Context,
     challenge: ChallengeName = "kelp",
     recipe: RecipeName = "winning",
     target: Annotated[
@@ -242,9 +273,7 @@ def launch_verb(
     experiment: Experiment = None,
     host: Host = None,
     directory: Directory = Path("build"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print what would be sent; call nobody")
-    ] = False,
+    dry_run: DryRun = False,
     wait: Wait = False,
     overrides: Overrides = None,
 ) -> None:
@@ -258,8 +287,27 @@ def launch_verb(
     from pipelines.images import tree_images
 
     if earlier is not None:
+        honoured = {"earlier", *inspect.signature(resume_verb).parameters}
+        other = [
+            max(option.opts, key=len)
+            for option in context.command.params
+            if option.name not in honoured and _is_given(context, str(option.name))
+        ]
+        if other:
+            raise submit.LaunchError(
+                f"--resume sends what the run had, so leave out {', '.join(other)}; or"
+                " launch anew, without --resume"
+            )
         resume_verb(
-            earlier, target, settings, project, location, experiment, host, wait
+            earlier,
+            target,
+            settings,
+            project,
+            location,
+            experiment,
+            host,
+            dry_run,
+            wait,
         )
         return
     documents = submit.read_graph(compiled) if compiled else ()
@@ -290,6 +338,11 @@ def launch_verb(
     submit.launch(platform, graph, dry_run, wait)
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @app.command("resume", rich_help_panel=GRAPH)
 def resume_verb(
     run: Annotated[
@@ -307,15 +360,20 @@ def resume_verb(
     location: Location = None,
     experiment: Experiment = None,
     host: Host = None,
+    dry_run: DryRun = False,
     wait: Wait = False,
 ) -> None:
     """Run a run's inputs again: the store has what was done, so only the rest is."""
     from pipelines import submit
 
-    where = target or submit.target_of(run)
-    if where in ("local", "docker"):
-        submit.resume_local(Path(run))
+    if Path(run).is_dir() or target in ("local", "docker"):
+        if dry_run:
+            raise submit.LaunchError(
+                f"{run} is of this machine; a dry run is for Kubeflow and Vertex AI"
+            )
+        submit.resume_local(Path(run), target)
         return
+    where = target or submit.target_of(run)
     own = own_settings(
         settings,
         vertex__project=project,
@@ -324,7 +382,7 @@ def resume_verb(
         kubeflow__experiment=experiment,
         kubeflow__host=host,
     )
-    submit.resume(submit.find_platform(where, own), run, wait)
+    submit.resume(submit.find_platform(where, own), run, dry_run, wait)
 
 
 @app.command("doctor", rich_help_panel=GRAPH)

@@ -2,14 +2,15 @@
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pipelines.images import Images, tree_images
 from pipelines.plan import images_of
 from pipelines.targets import TargetError
+from tenfold.data.files import remove_directory
 from tenfold.data.storage import open_storage
 from tenfold.recipe import Json, Recipe
 
@@ -48,17 +49,19 @@ class Containers:
                 f"no image {', '.join(missing)} for this tree; make images"
             )
         Path(store).mkdir(parents=True, exist_ok=True)
-        _own(Path(store), *container_user())
+        _give(Path(store), *container_user())
 
     @contextlib.contextmanager
     def lent(self, root: Path) -> Iterator[None]:
-        """Make an empty folder that containers may write to, and own it again.
+        """Make an empty folder that containers may write to.
 
-        Containers that are still at work when the block ends are stopped.
+        Containers that are at work when the block ends are stopped, and so are those
+        that an earlier run left behind.
         """
-        shutil.rmtree(root, ignore_errors=True)
+        stop(root)
+        remove_directory(root)
         root.mkdir(parents=True)
-        _own(root, *container_user())
+        _give(root, *container_user())
         try:
             yield
         finally:
@@ -138,13 +141,38 @@ def engine() -> Any:
 
 
 def stop(root: Path) -> None:
-    """Stop the containers of a run; they have time to save what they have."""
-    for container in engine().containers.list(filters={"label": f"{_LABEL}={root}"}):
+    """Stop the containers of a run, all at once; they have time to save their work."""
+    filters = {"label": f"{_LABEL}={root}"}
+    found = engine().containers.list(all=True, ignore_removed=True, filters=filters)
+    with ThreadPoolExecutor(max(len(found), 1)) as pool:
+        list(pool.map(_stop, found))
+
+
+def _stop(container: Any) -> None:
+    from docker.errors import APIError
+
+    # One that ends by itself meanwhile is gone, or on its way.
+    with contextlib.suppress(APIError):
         container.stop(timeout=_SECONDS_TO_SAVE)
+    with contextlib.suppress(APIError):
+        container.remove(force=True)
 
 
-def _own(path: Path, user: int, group: int) -> None:
-    """Give a tree to the containers' user, if it is not its own already."""
+def _give(path: Path, user: int, group: int) -> None:
+    """Give a tree to the containers' user, if it is not its own already.
+
+    Raises:
+        TargetError: it belongs to somebody else, and this user is not root.
+    """
     for below in (path, *path.rglob("*")):
-        if below.stat().st_uid != user:
-            os.chown(below, user, group)
+        # Another run may rename its temporary files meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if below.lstat().st_uid == user:
+                continue
+            try:
+                os.chown(below, user, group, follow_symlinks=False)
+            except PermissionError:
+                raise TargetError(
+                    f"{below} belongs to another user, so containers cannot write"
+                    f" there: sudo chown -R {user}:{group} {path}"
+                ) from None

@@ -1,13 +1,15 @@
 """Compiled graphs as files for `curl` and `gcloud`, and folds as jobs of their own."""
 
+import shlex
 from pathlib import Path
 
 import yaml
 
 from pipelines.compile import Compiled
 from pipelines.machines import LEAST_DISK_GB, MachineError, machine_for
+from pipelines.registry import Name
 from pipelines.settings import Settings
-from pipelines.submit import graph_of, inline, read_graph
+from pipelines.submit import check_images, graph_of, inline, read_graph
 from pipelines.targets import profile_of
 from pipelines.vertex import needed, request_of
 from tenfold.data.files import (
@@ -33,11 +35,17 @@ _SUBMITTER = Resources(cpu=2, memory_gb=8, timeout_hours=0.5)
 
 def missing(settings: Settings) -> str | None:
     """Return a sentence on what the files need and settings lack, if anything."""
+    faults = []
     try:
         needed(settings)
     except TenfoldError as error:
-        return str(error)
-    return None
+        faults.append(str(error))
+    if not Name.of(f"{settings.images}/cpu").registry:
+        faults.append(
+            f"images {settings.images} are in no registry; give one as --images, e.g."
+            " europe-west4-docker.pkg.dev/PROJECT/REPOSITORY"
+        )
+    return "; ".join(faults) or None
 
 
 def write_requests(
@@ -47,7 +55,8 @@ def write_requests(
 
     Args:
         compiled: for Vertex AI; for others there are no such files.
-        settings: those of `missing`, or nothing is written.
+        settings: those of `missing`, or nothing is written; what an earlier graph
+            left is removed, so that nobody sends it.
         directory: receives `<name>-vertex-request.json`, the body of a run;
             `<name>-vertex-submitter.yaml`, a custom job that sends it; and the folder
             `<name>-jobs` with a custom job for what comes before training and for
@@ -56,27 +65,31 @@ def write_requests(
     Returns:
         The two files and the folder.
     """
-    if compiled.target != "vertex" or missing(settings):
+    if compiled.target != "vertex":
         return []
     name = f"{compiled.recipe.challenge}-{compiled.recipe.name}"
-    documents = read_graph(str(compiled.path))
-    body = request_of(graph_of(documents, settings, ""), settings)
     request = directory / f"{name}-vertex-request.json"
     submitter = directory / f"{name}-vertex-submitter.yaml"
     jobs = directory / f"{name}-jobs"
+    request.unlink(missing_ok=True)
+    submitter.unlink(missing_ok=True)
+    remove_directory(jobs)
+    if missing(settings):
+        return []
+    documents = read_graph(str(compiled.path))
+    body = request_of(graph_of(documents, settings, ""), settings)
+    check_images(body, nodes_hold_images=False)
     write_json(request, body)
     data, before = inline(body), []
     if len(data) > LONGEST_ARGUMENT:
         data = f"{settings.vertex.pipeline_root}/{request.name}"
-        before = [f"gcloud storage cp {request} {data}"]
-    region = str(settings.vertex.location)
+        before = [shlex.join(["gcloud", "storage", "cp", str(request), data])]
     spec = _submitter(compiled, settings, data)
-    _write(submitter, spec, [*before, _command(submitter, region)])
-    remove_directory(jobs)
+    _write(submitter, spec, [*before, _command(submitter, settings)])
     with atomic_directory(jobs) as folder:
         for job, spec in _jobs(compiled, settings).items():
             file = f"{job}.yaml"
-            _write(folder / file, spec, [_command(jobs / file, region)])
+            _write(folder / file, spec, [_command(jobs / file, settings)])
     return [request, submitter, jobs]
 
 
@@ -185,11 +198,19 @@ def _machine(profile: Resources) -> Json:
     return {"machineType": min(fitting)[2]}
 
 
-def _command(path: Path, region: str) -> str:
-    return (
-        f"gcloud ai custom-jobs create --region={region} --display-name={path.stem}"
-        f" --config={path}"
-    )
+def _command(path: Path, settings: Settings) -> str:
+    """Return what sends a job; key and labels are no part of its spec."""
+    own = settings.vertex
+    labels = ",".join(f"{key}={value}" for key, value in own.labels.items())
+    options = {
+        "--region": own.location,
+        "--display-name": path.stem,
+        "--config": path,
+        "--kms-key": own.encryption_key,
+        "--labels": labels,
+    }
+    given = [f"{name}={value}" for name, value in options.items() if value]
+    return shlex.join(["gcloud", "ai", "custom-jobs", "create", *given])
 
 
 def _write(path: Path, spec: Json, commands: list[str]) -> None:

@@ -56,16 +56,17 @@ class KubeflowRuns:
         """Return a run as the REST API takes it."""
         require(self._settings, "source", "store")
         submit.require_addresses(self._settings, ["gs://", "s3://"], "a cluster")
-        spec = graph.spec
-        if submit.LAUNCHER in submit.images_of(spec):
+        # One that was has a document of its own for the cluster, always.
+        if not graph.cluster:
             raise LaunchError(
-                "this graph was compiled for Vertex AI; compile it with --target"
+                "this graph was not compiled for Kubeflow; compile it with --target"
                 " kubeflow"
             )
-        if graph.cluster:
-            spec = {"pipeline_spec": spec, "platform_spec": graph.cluster}
         return {
-            "pipeline_spec": spec,
+            "pipeline_spec": {
+                "pipeline_spec": graph.spec,
+                "platform_spec": graph.cluster,
+            },
             "runtime_config": {"parameters": graph.parameters},
         }
 

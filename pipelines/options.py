@@ -45,6 +45,9 @@ ServiceAccount = Annotated[
 ]
 Experiment = Annotated[str | None, typer.Option(help="experiment of the runs")]
 Host = Annotated[str | None, typer.Option(help="address of the KFP API")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="print what would be sent, and send nothing")
+]
 Wait = Annotated[
     bool, typer.Option("--wait", help="follow the run to its end; fail if it fails")
 ]

@@ -96,7 +96,26 @@ class _Hours:
     because: str
 
 
-def describe(compiled: "Compiled", settings: Settings, prices: Path | None) -> str:
+def prices_of(
+    path: Path | None, targets: Iterable[str], settings: Settings
+) -> Prices | None:
+    """Read the table of prices that plans shall use, before anything is written.
+
+    Raises:
+        TenfoldError: it cannot be read, or is of another region than the runs.
+    """
+    if path is None:
+        return None
+    prices, region = read_prices(path), settings.vertex.location
+    if "vertex" in targets and region not in (None, prices.region):
+        raise PricesError(
+            f"the prices are of {prices.region}, but the run is in {region}; fetch"
+            f" them: tenfold prices fetch --region {region}"
+        )
+    return prices
+
+
+def describe(compiled: "Compiled", settings: Settings, prices: Prices | None) -> str:
     """Return what a compiled graph will do and about what it costs.
 
     Nothing is asked of the store, so this does not tell what is done already.
@@ -105,9 +124,6 @@ def describe(compiled: "Compiled", settings: Settings, prices: Path | None) -> s
         compiled: the graph.
         settings: the user's own cloud and cluster.
         prices: table of the user's; without one no cost is named.
-
-    Raises:
-        TenfoldError: the price table cannot be read, or is another region's.
     """
     recipe, region = compiled.recipe, settings.vertex.location
     on_vertex = compiled.target == "vertex"
@@ -115,8 +131,13 @@ def describe(compiled: "Compiled", settings: Settings, prices: Path | None) -> s
     tasks = sum(task_counts(recipe).values())
     hours = [_hours(recipe, step, profile) for step, profile in _with_gpu(recipe)]
     notes = {"GPU hours": _gpu_hours(hours)}
-    if on_vertex and prices is not None:
-        notes["cost"] = _cost(hours, read_prices(prices), region)
+    if prices is not None:
+        if on_vertex:
+            notes["cost"] = _cost(hours, prices)
+            if not hours:
+                del notes["GPU hours"]
+        else:
+            notes["cost"] = "not named: prices are of machines on vertex"
     notes["kept"] = (
         "KFP's cache is off; the store decides: a result whose key is there is not made"
         " again. Every key holds the stage's code too"
@@ -173,17 +194,12 @@ def _gpu_hours(hours: Sequence[_Hours]) -> str:
     return "; ".join(parts)
 
 
-def _cost(hours: Sequence[_Hours], prices: Prices, region: str | None) -> str:
-    """Return the price of the hours that are known.
-
-    Raises:
-        PricesError: the table is another region's.
-    """
-    if region not in (None, prices.region):
-        raise PricesError(
-            f"the prices are of {prices.region}, but the run is in {region}; fetch"
-            f" them: tenfold prices fetch --region {region}"
-        )
+def _cost(hours: Sequence[_Hours], prices: Prices) -> str:
+    """Return the price of the hours that are known."""
+    if not hours:
+        return "no GPU hours; CPU tasks are not priced"
+    if all(item.total is None for item in hours):
+        return "unknown, as the hours are"
     total, missing = 0.0, set()
     for item in hours:
         if item.total is not None:
@@ -195,8 +211,6 @@ def _cost(hours: Sequence[_Hours], prices: Prices, region: str | None) -> str:
             missing |= set(lacking)
     if missing:
         return f"unknown: the table has no price of {', '.join(sorted(missing))}"
-    if not total:
-        return "unknown, as the hours are"
     return (
         f"{prices.currency} {total:,.2f}, an estimate: those hours of machines with"
         f" {DISK} at the prices of {prices.date} ({prices.source}). Not in it: steps"
@@ -232,14 +246,15 @@ def _rows(compiled: "Compiled", settings: Settings) -> Iterator[tuple[str, ...]]
             str(step.count),
             str(at_once),
             kind_of(recipe, step.stage),
-            _machine(
+            machine_of(
                 profile_of(recipe, step.stage, step.member), compiled.target == "vertex"
             ),
             KEYS[step.stage],
         )
 
 
-def _machine(profile: Resources, on_vertex: bool) -> str:
+def machine_of(profile: Resources, on_vertex: bool) -> str:
+    """Say what a task runs on."""
     if profile.gpu is None:
         return f"{profile.cpu} CPUs, {profile.memory_gb} GB"
     if on_vertex:

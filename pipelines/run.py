@@ -1,6 +1,7 @@
 """Runs a challenge on this machine, from raw data to report."""
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
@@ -23,7 +24,7 @@ from pipelines.targets import TargetError, find_target
 from pipelines.watch import Watch, references
 from tenfold.challenges import find_challenge, load_recipe
 from tenfold.codeversion import code_version
-from tenfold.data.files import atomic_directory, write_json
+from tenfold.data.files import atomic_directory, remove_directory, write_json
 from tenfold.data.sources import fingerprint
 from tenfold.data.storage import open_storage
 from tenfold.errors import StoreError, TenfoldError
@@ -56,6 +57,7 @@ def run(
     store: str | None = None,
     target: str = "local",
     images: str = "tenfold",
+    truth: str | None = None,
 ) -> RunRecord:
     """Run a challenge, doing only what is not in the store yet.
 
@@ -68,6 +70,8 @@ def run(
         store: folder or address of an object store; `runs/store`.
         target: local (processes) or docker (containers of this checkout's images).
         images: prefix of the images' names.
+        truth: folder of truth kept aside, which no stage reads; that of a synthetic
+            set is its own.
 
     Raises:
         RunError: naming what went wrong and where the log is.
@@ -78,7 +82,6 @@ def run(
     folder = (out or RUNS / f"{challenge}-{loaded.name}").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     address = from_anywhere(store or RUNS / "store")
-    truth = None
     if source is None:
         made = synthesise(loaded, RUNS.absolute() / "data")
         source, truth = str(made / "data"), str(made / "truth")
@@ -159,7 +162,12 @@ def _work(
     record: RunRecord, folder: Path, engine: Containers | None, started: float
 ) -> RunRecord:
     """Run the graph, judge and report."""
-    order = {"recipe": record.recipe, "source": record.source, "store": record.store}
+    order = {
+        "recipe": record.recipe,
+        "source": record.source,
+        "store": record.store,
+        "truth": record.truth,
+    }
     context = record.context
     tasks = execute(order, context, task_counts(context.recipe), folder, engine)
     record = replace(record, tasks=tasks)
@@ -198,9 +206,11 @@ def execute(
         "root": str(root),
     }
     write_json(file, {"tags": "", **order, **place})
-    with engine.lent(root) if engine else _own(root):
-        _run_graph(file, folder / "run.log", Watch(context.store.root, root))
-    return _complete(references(root), counts, context, folder)
+    with _alone(folder) as lock, _signals_raise():
+        with engine.lent(root) if engine else _own(root):
+            watch = Watch(context.store.root, root)
+            _run_graph(file, folder / "run.log", watch, lock)
+        return _complete(references(root), counts, context, folder)
 
 
 def _complete(
@@ -231,25 +241,46 @@ def _complete(
 
 
 @contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Wait until nobody is at work in a run's folder; lend the lock's number.
+
+    Whoever inherits the lock holds it too: the graph goes on when this process is
+    killed, and the next run waits for it instead of working beside it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            typer.echo(f"a run is at work in {folder}: waiting for it", err=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+@contextlib.contextmanager
 def _own(root: Path) -> Iterator[None]:
     """Make an empty folder for what KFP keeps of a run."""
-    shutil.rmtree(root, ignore_errors=True)
+    remove_directory(root)
     root.mkdir(parents=True)
     yield
 
 
-def _run_graph(order: Path, log: Path, watch: Watch) -> None:
+def _run_graph(order: Path, log: Path, watch: Watch, lock: int) -> None:
     command = [sys.executable, "-m", "pipelines.local", str(order)]
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[lock],
         )
         try:
-            with _signals_raise():
-                watch.follow(lambda: process.poll() is None)
+            watch.follow(lambda: process.poll() is None)
         except BaseException:
-            # Tasks save what they have on SIGTERM; the group is all of them.
-            os.killpg(process.pid, signal.SIGTERM)
+            typer.echo("stopping: tasks save what they have", err=True)
+            # The group is all of them.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait()
             raise
     if process.returncode != 0:
@@ -260,12 +291,19 @@ def _run_graph(order: Path, log: Path, watch: Watch) -> None:
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let a lost terminal or a polite kill end the run as Ctrl-C does."""
+    """Let a lost terminal or a polite kill end the run as Ctrl-C does.
+
+    The first one counts; others would cut the clean-up short.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, _: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
     previous = [signal.signal(number, stop) for number in numbers]
     try:
         yield

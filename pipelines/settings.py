@@ -5,17 +5,36 @@ credentials, a Kubernetes secret) and never stand in this file or in a compiled 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+import yaml
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from tenfold.errors import TenfoldError
-from tenfold.recipe import Section, read_yaml
+from tenfold.recipe import Json, Section
 
 FILE = Path("tenfold.yaml")
 FILE_VARIABLE = "TENFOLD_SETTINGS"
+
+#: Setting → how Google writes such a name, and what else it may be.
+_NAMES = {
+    "pipeline_root": (r"gs://.+", "a gs:// folder"),
+    "service_account": (
+        r"[\w.-]+@([\w.-]+\.iam|developer)\.gserviceaccount\.com",
+        "the e-mail of a service account (NAME@PROJECT.iam.gserviceaccount.com)",
+    ),
+    "tensorboard": (
+        r"projects/[^/]+/locations/[^/]+/tensorboards/[^/]+",
+        "projects/…/locations/…/tensorboards/…, as gcloud ai tensorboards list has it",
+    ),
+    "network": (
+        r"projects/[^/]+/global/networks/[^/]+",
+        "projects/…/global/networks/…",
+    ),
+}
 
 
 class SettingsError(TenfoldError):
@@ -42,11 +61,28 @@ class VertexSettings(Section):
     encryption_key: str | None = Field(None, description="Cloud KMS key of the runs")
     labels: dict[str, str] = Field({}, description="of every run, for billing")
 
-    @field_validator("pipeline_root")
+    @field_validator(*_NAMES)
     @classmethod
-    def _in_a_bucket(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith("gs://"):
-            raise ValueError(f"{value} is not a gs:// folder")
+    def _is_named_so(cls, value: str | None, info: ValidationInfo) -> str | None:
+        pattern, kind = _NAMES[str(info.field_name)]
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"{value} is not {kind}")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _are_labels(cls, value: dict[str, str]) -> dict[str, str]:
+        # docs.cloud.google.com/workstations/docs/label-resources, July 2025; letters
+        # may be of any language.
+        for key, text in value.items():
+            for word in (key, text):
+                if not re.fullmatch(r"[\w-]{0,63}", word) or word != word.lower():
+                    raise ValueError(
+                        f"{word!r} cannot be in a label: up to 63 lower-case letters,"
+                        " digits, _ and -"
+                    )
+            if not key[:1].isalpha():
+                raise ValueError(f"{key!r} cannot be a label: begin with a letter")
         return value
 
 
@@ -97,24 +133,26 @@ def load_settings(
     """
     named = path or _from_environment()
     file = named or FILE
-    raw = read_yaml(file) if named or file.is_file() else {}
-    for dotted, value in (flags or {}).items():
-        if value is None:
-            continue
+    raw = _read(file) if named or file.is_file() else {}
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    for dotted, value in given.items():
         *parents, last = dotted.split(".")
         node = raw
         for parent in parents:
             node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise SettingsError(f"{file}: {parent}: {node!r} is no mapping")
         node[last] = value
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc'])}:"
-            f" {str(fault['msg']).removeprefix('Value error, ')}"
-            for fault in error.errors()
-        ]
-        raise SettingsError(f"{file}: " + "; ".join(faults)) from None
+        faults = []
+        for fault in error.errors():
+            name = ".".join(str(part) for part in fault["loc"])
+            said = f"{name}: {str(fault['msg']).removeprefix('Value error, ')}"
+            # What came with the command is not in the file.
+            faults.append(said if name in given else f"{file}: {said}")
+        raise SettingsError("; ".join(faults)) from None
 
 
 def require(settings: Settings, *dotted: str) -> list[str]:
@@ -139,6 +177,32 @@ def require(settings: Settings, *dotted: str) -> list[str]:
             f" {FILE}"
         )
     return found
+
+
+def in_one_line(error: yaml.YAMLError) -> str:
+    """Say what is wrong with a YAML text, and where."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def _read(file: Path) -> Json:
+    """Read a settings file as plain data; what is left empty is not set.
+
+    Raises:
+        SettingsError: it is not there, or no mapping.
+    """
+    try:
+        raw = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"cannot read settings file {file}: {error}") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            f"cannot read settings file {file}: {in_one_line(error)}"
+        ) from None
+    if raw is not None and not isinstance(raw, dict):
+        raise SettingsError(f"settings file {file} is not a mapping of settings")
+    return {key: value for key, value in (raw or {}).items() if value is not None}
 
 
 def _from_environment() -> Path | None:

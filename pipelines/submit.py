@@ -19,7 +19,7 @@ import yaml
 
 from pipelines.images import ImageError, is_pinned
 from pipelines.registry import Name, find_digest
-from pipelines.settings import Settings
+from pipelines.settings import Settings, in_one_line
 from pipelines.targets import TargetError, find_target
 from tenfold.errors import TenfoldError
 from tenfold.recipe import Json, digest_of
@@ -35,6 +35,9 @@ ENDED = (SUCCEEDED, FAILED, CANCELLED)
 _INLINE = "data:application/gzip;base64,"
 _IMAGE_KEYS = ("image", "image_uri", "imageUri")
 _ATTEMPT = re.compile(r"(.+)-(\d{1,6})")
+_VERTEX_RUN = re.compile(
+    r"(projects/[^/]+/locations/[^/]+/pipelineJobs/)?tenfold-[a-z0-9-]+"
+)
 _KUBEFLOW_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -158,8 +161,8 @@ def launch(
     body = platform.body(graph)
     stem = platform.stem(body)
     if dry_run:
-        typer.echo(f"POST {platform.address(f'{stem}-1')}", err=True)
-        typer.echo(json.dumps(body, indent=2))
+        check_images(body, platform.nodes_hold_images)
+        _show(platform, body, f"{stem}-1")
         return
     run = platform.latest(stem)
     if run is None:
@@ -178,8 +181,16 @@ def launch(
     _attend(platform, run, wait)
 
 
-def resume(platform: Platform, earlier: str, wait: bool = False) -> None:
+def resume(
+    platform: Platform, earlier: str, dry_run: bool = False, wait: bool = False
+) -> None:
     """Send a run's inputs again; what its store holds is not redone.
+
+    Args:
+        platform: that ran it.
+        earlier: id of the run.
+        dry_run: print what would be sent; the platform is asked, but told nothing.
+        wait: follow the run to its end.
 
     Raises:
         LaunchError: it is still under way, or cannot be sent again.
@@ -192,16 +203,24 @@ def resume(platform: Platform, earlier: str, wait: bool = False) -> None:
             f"{run.name} is still {run.state}: {run.link}; wait for it or cancel it"
         )
     name = f"{stem}-{_attempt(run.name)[1] + 1}"
-    _attend(platform, _create(platform, platform.recorded(earlier), name), wait)
+    body = platform.recorded(earlier)
+    if dry_run:
+        _show(platform, body, name)
+        return
+    _attend(platform, _create(platform, body, name), wait)
 
 
-def resume_local(folder: Path) -> None:
+def resume_local(folder: Path, target: str | None = None) -> None:
     """Run what a folder of a run on this machine has recorded.
 
+    Args:
+        folder: of the run.
+        target: where somebody believes that it ran.
+
     Raises:
-        LaunchError: it is no such folder.
+        LaunchError: it is no such folder, or ran elsewhere.
     """
-    from pipelines.run import RUNS, run
+    from pipelines.run import run
     from pipelines.sweep import run_sweep
     from tenfold.challenges import recipe_from_json
     from tenfold.data.files import read_json
@@ -214,16 +233,17 @@ def resume_local(folder: Path) -> None:
             f"{folder} is not the folder of a run; give what a run had as --out"
         ) from None
     recipe = recipe_from_json(order["recipe"])
-    source: str | None = order["source"]
-    # Data that a run made itself have a truth beside them, and are made once.
-    if Path(str(source)).is_relative_to(RUNS.absolute() / "data"):
-        source = None
-    place = (order["store"], order["target"], order["images"] or "tenfold")
+    ran = order.get("target", "local")
+    if target not in (None, ran):
+        raise LaunchError(f"{folder} ran with --target {ran}, not {target}")
+    source = order["source"]
+    place = (order["store"], ran, order.get("images") or "tenfold")
     if "plan" in order:
         plan = Plan.model_validate_json(order["plan"])
         run_sweep(plan, recipe, source, folder, *place)
     else:
-        run(recipe.challenge, order["recipe"], source, folder, (), *place)
+        truth = order.get("truth")
+        run(recipe.challenge, order["recipe"], source, folder, (), *place, truth)
 
 
 def find_platform(target: str | None, settings: Settings) -> Platform:
@@ -254,10 +274,22 @@ def pause() -> None:
 
 
 def target_of(run: str) -> str:
-    """Tell from the name of a run where it ran."""
+    """Tell from the name of a run where it ran.
+
+    Raises:
+        LaunchError: it is no run's, with the folders of runs that there are.
+    """
     if Path(run).is_dir():
         return "local"
-    return "kubeflow" if _KUBEFLOW_RUN.fullmatch(run) else "vertex"
+    if _KUBEFLOW_RUN.fullmatch(run):
+        return "kubeflow"
+    if _VERTEX_RUN.fullmatch(run):
+        return "vertex"
+    folders = sorted(str(file.parent) for file in Path("runs").glob("*/order.json"))
+    raise LaunchError(
+        f"{run} is neither a folder nor the id of a run on Kubeflow or Vertex AI; runs"
+        f" here: {', '.join(folders) or 'none'}"
+    )
 
 
 def read_graph(data: str) -> Sequence[Json]:
@@ -272,7 +304,10 @@ def read_graph(data: str) -> Sequence[Json]:
     shown = data if len(data) < 200 else f"{data[:40]}…"
     try:
         documents = list(yaml.safe_load_all(_bytes_of(data)))
-    except (OSError, ValueError, EOFError, zlib.error, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
+        reason = f"cannot read a compiled graph from {shown}: {in_one_line(error)}"
+        raise LaunchError(reason) from None
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         reason = f"cannot read a compiled graph from {shown}: {error}"
         raise LaunchError(reason) from None
     if not documents or not _is_graph(documents[0]):
@@ -343,35 +378,51 @@ def images_of(value: Any) -> set[str]:
     return named.union(*map(images_of, value.values()))
 
 
-def pinned(body: Json, nodes_hold_images: bool) -> Json:
-    """Return a body whose images are all there, each by its digest.
+def check_images(body: Json, nodes_hold_images: bool) -> list[str]:
+    """Return a body's own images, if their names will do; no registry is asked.
 
     Args:
         body: what is to be sent.
         nodes_hold_images: let names without a registry be.
 
     Raises:
-        ImageError: naming the image that is missing or may change.
+        ImageError: naming the image that may change, or that nobody can pull.
     """
-    digests = {}
-    for image in sorted(images_of(body) - {LAUNCHER}):
-        name = Name.of(image)
+    images = sorted(images_of(body) - {LAUNCHER})
+    for image in images:
         if not is_pinned(image):
             raise ImageError(
                 f"image {image} may be another one tomorrow; compile the graph with"
                 " the tag of this tree or with --digests"
             )
-        if name.registry:
-            digests[image] = f"{name.unversioned}@{_digest(image)}"
-        elif nodes_hold_images:
-            typer.echo(f"not checked, since it is in no registry: {image}", err=True)
-        else:
+        if not Name.of(image).registry and not nodes_hold_images:
             raise ImageError(
                 f"image {image} is in no registry; give one as --images, e.g."
                 " europe-west4-docker.pkg.dev/PROJECT/REPOSITORY"
             )
+    return images
+
+
+def pinned(body: Json, nodes_hold_images: bool) -> Json:
+    """Return a body whose images are all there, each by its digest.
+
+    Raises:
+        ImageError: as of `check_images`, or naming the image that is missing.
+    """
+    digests = {}
+    for image in check_images(body, nodes_hold_images):
+        name = Name.of(image)
+        if name.registry:
+            digests[image] = f"{name.unversioned}@{_digest(image)}"
+        else:
+            typer.echo(f"not checked, since it is in no registry: {image}", err=True)
     replaced: Json = _replace(body, digests)
     return replaced
+
+
+def _show(platform: Platform, body: Json, name: str) -> None:
+    typer.echo(f"POST {platform.address(name)}", err=True)
+    typer.echo(json.dumps(body, indent=2))
 
 
 def _create(platform: Platform, body: Json, name: str) -> Run:

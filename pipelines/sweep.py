@@ -1,5 +1,6 @@
 """The graph of a sweep: many trainings of one fold, ranked; compiled, or run here."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,16 @@ import typer
 from pipelines.compile import Compiled
 from pipelines.containers import Containers
 from pipelines.images import Images
+from pipelines.plan import machine_of
 from pipelines.run import RUNS, execute, find_local, from_anywhere, synthesise
 from pipelines.settings import Settings
-from pipelines.targets import Target, TargetError, find_target, parallel_folds
+from pipelines.targets import (
+    Target,
+    TargetError,
+    find_target,
+    parallel_folds,
+    profile_of,
+)
 from tenfold.data.files import atomic_path
 from tenfold.recipe import Json, Recipe
 from tenfold.stages.context import Context, Reference
@@ -97,6 +105,39 @@ def compile_sweep(
     with atomic_path(path) as temporary:
         compiler.Compiler().compile(graph, str(temporary))
     return Compiled(recipe, target, images, path)
+
+
+def describe_sweep(plan: Plan, compiled: Compiled) -> str:
+    """Return what a compiled sweep will do."""
+    recipe, trials = compiled.recipe, len(plan.trials)
+    at_once = parallel_folds(recipe, find_target(compiled.target), plan.member)
+    profile = profile_of(recipe, "trial", plan.member)
+    lines = [
+        f"{recipe.challenge} · sweep {plan.name} on {compiled.target}: {trials} trials"
+        f" of {plan.member} on fold {plan.fold}, {min(at_once, trials)} at once",
+        f"  image    {compiled.images.of_stage(recipe, 'trial')}",
+        f"  machine  {machine_of(profile, compiled.target == 'vertex')}",
+    ]
+    return "\n".join(lines)
+
+
+def sending(compiled: Compiled, settings: Settings, /, **flags: Any) -> str:
+    """Return the command that sends a compiled sweep.
+
+    Args:
+        compiled: the sweep.
+        settings: the user's own cloud and cluster.
+        flags: that went over the settings file, and do so again.
+    """
+    for name in ("source", "store"):
+        if not getattr(settings, name):
+            flags[name] = name.upper()
+    words = ["python", "pipelines/submit.py", "--target", compiled.target]
+    words += ["--compiled", str(compiled.path)]
+    for name, value in flags.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def run_sweep(

@@ -8,6 +8,8 @@ from pipelines.settings import Settings, require
 from tenfold.errors import TenfoldError
 from tenfold.recipe import Recipe, Resources
 
+#: Stages that write curves.
+_LOGGING = ("train", "trial")
 _GPU_RESOURCE = "nvidia.com/gpu"
 
 
@@ -90,7 +92,8 @@ class Kubeflow:
                 volume_name="shm",
                 mount_path="/dev/shm",  # noqa: S108
                 medium="Memory",
-                size_limit=f"{profile.shm_gb}Gi",
+                # In the unit of the memory that it is a part of.
+                size_limit=f"{profile.shm_gb}G",
             )
         if self._own.store_secret is not None:
             kubernetes.use_secret_as_env(
@@ -140,7 +143,7 @@ class Vertex:
         own = self._own
         if own.location is not None:
             check_region(profile, own.location)
-        logs = f"{own.pipeline_root}/tensorboard" if own.tensorboard else ""
+        board = (component.name in _LOGGING and own.tensorboard) or ""
         return create_custom_training_job_from_component(
             component,
             display_name=label,
@@ -157,8 +160,8 @@ class Vertex:
             service_account=own.service_account or "",
             network=own.network or "",
             encryption_spec_key_name=own.encryption_key or "",
-            tensorboard=own.tensorboard or "",
-            base_output_directory=logs,
+            tensorboard=board,
+            base_output_directory=self._logs(label) if board else "",
             labels=own.labels,
             env=[
                 {"name": name, "value": value}
@@ -173,6 +176,18 @@ class Vertex:
         _size(task, profile)
         for variable, value in self._variables().items():
             task.set_env_variable(variable, value)
+
+    def _logs(self, label: str) -> str:
+        """Return a folder for the logs of one run's tasks of one label.
+
+        The service resolves the placeholder, as it does that of the project. Folds
+        and trials need no more: each has a folder of its own in there.
+        """
+        from kfp.dsl import PIPELINE_JOB_ID_PLACEHOLDER
+
+        root, name = str(self._own.pipeline_root).rstrip("/"), label.lower()
+        run = f"{root}/tensorboard/{PIPELINE_JOB_ID_PLACEHOLDER}"
+        return f"{run}/{name.replace(' ', '-')}"
 
     def _variables(self) -> dict[str, str]:
         return _given(TENFOLD_WEIGHTS=self._weights)

@@ -19,9 +19,10 @@ from google.auth.exceptions import GoogleAuthError
 
 from pipelines import submit
 from pipelines.backoff import PASSING, back_off
+from pipelines.machines import check_region
 from pipelines.settings import Settings, require
 from pipelines.submit import Graph, LaunchError, Run, Task
-from tenfold.recipe import Json
+from tenfold.recipe import Json, Resources
 
 #: The variable by which `gcloud` is told of another address, too.
 ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
@@ -128,6 +129,7 @@ class VertexRuns:
             raise LaunchError(
                 "this graph was compiled for Kubeflow; compile it with --target vertex"
             )
+        _check_jobs(graph, self._settings)
         return request_of(graph, self._settings)
 
     def stem(self, body: Json) -> str:
@@ -137,6 +139,9 @@ class VertexRuns:
             body["pipelineSpec"],
             runtime["parameterValues"],
             runtime["gcsOutputDirectory"],
+            # A run that failed for its identity is another one with the right one.
+            *(body.get(name) for name in ("serviceAccount", "network")),
+            body.get("encryptionSpec"),
         )
 
     def address(self, name: str) -> str:
@@ -145,11 +150,25 @@ class VertexRuns:
         return f"{host}/v1/{self._parent}/pipelineJobs?pipelineJobId={name}"
 
     def latest(self, stem: str) -> Run | None:
-        """Return the last attempt of a stem, which are numbered without gaps."""
-        found, number = None, 1
-        while job := self._find(f"{stem}-{number}"):
-            found, number = job, number + 1
-        return self._run(found) if found else None
+        """Return the last attempt of a stem; others may have been deleted."""
+        with self._in_plain_words(f"look up {stem}"):
+            listed = self._client.list_pipeline_jobs(
+                request={
+                    "parent": self._parent,
+                    "filter": f'pipeline_job_user_id:"{stem}-*"',
+                    "read_mask": {"paths": ["name"]},
+                },
+                retry=self._retry,
+                timeout=_SECONDS,
+            )
+            names = [job.name.rpartition("/")[2] for job in listed]
+            self._answered = True
+        numbers = [
+            int(found[1])
+            for found in (re.fullmatch(re.escape(stem) + r"-(\d+)", n) for n in names)
+            if found
+        ]
+        return self.look(f"{stem}-{max(numbers)}") if numbers else None
 
     def create(self, body: Json, name: str) -> Run:
         """Send a run, unless one of that id is there."""
@@ -245,12 +264,6 @@ class VertexRuns:
                 break
         return None
 
-    def _find(self, name: str) -> Json | None:
-        try:
-            return self._get(name)
-        except _NoRunError:
-            return None
-
     def _get(self, name: str) -> Json:
         full = name if "/" in name else f"{self._parent}/pipelineJobs/{name}"
         with self._in_plain_words(f"look up {name}"):
@@ -262,7 +275,7 @@ class VertexRuns:
                 return _json(job)
             except api.NotFound:
                 self._answered = True
-                raise _NoRunError(
+                raise LaunchError(
                     f"there is no run {name} in {self._project}, {self._location}"
                 ) from None
 
@@ -362,8 +375,28 @@ class VertexRuns:
         )
 
 
-class _NoRunError(LaunchError):
-    """No run has that id."""
+def _check_jobs(graph: Graph, settings: Settings) -> None:
+    """Refuse custom jobs that the settings' identity or region cannot run.
+
+    Raises:
+        LaunchError: naming the task, and whom it would run as.
+        MachineError: the region has no such accelerator.
+    """
+    wanted, region = settings.vertex.service_account, str(settings.vertex.location)
+    for component in graph.spec.get("components", {}).values():
+        parameters = component.get("inputDefinitions", {}).get("parameters", {})
+        if "worker_pool_specs" not in parameters:
+            continue
+        job = {name: of.get("defaultValue") for name, of in parameters.items()}
+        if job["service_account"] != wanted:
+            who = job["service_account"] or "no identity of yours"
+            raise LaunchError(
+                f"{job['display_name']} was compiled to run as {who}, but the run is"
+                f" to be as {wanted}; compile it again with --service-account {wanted}"
+            )
+        for pool in job["worker_pool_specs"]:
+            gpu = pool["machine_spec"]["accelerator_type"]
+            check_region(Resources(gpu=gpu, gpus=1), region)
 
 
 def _json(job: Any) -> Json:

@@ -44,7 +44,7 @@ Overrides = Annotated[
     ),
 ]
 StoreUri = Annotated[
-    str, typer.Option("--store", help="folder or gs:// address that holds all results")
+    str, typer.Option("--store", help="folder, gs:// or s3:// address of all results")
 ]
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="file that will name the result")
@@ -136,7 +136,7 @@ def synth(
 def ingest(
     challenge: Challenge,
     source: Annotated[
-        str, typer.Option(help="folder, zip or tar archive, or gs:// address")
+        str, typer.Option(help="folder, zip or tar archive, gs:// or s3:// address")
     ],
     store: StoreUri,
     out: Out,
@@ -333,7 +333,7 @@ def preview(
 def prepare(
     challenge: Challenge,
     source: Annotated[
-        str, typer.Option(help="folder, zip or tar archive, or gs:// address")
+        str, typer.Option(help="folder, zip or tar archive, gs:// or s3:// address")
     ],
     store: StoreUri,
     out: Annotated[
@@ -355,7 +355,7 @@ def prepare(
 def fold(
     challenge: Challenge,
     source: Annotated[
-        str, typer.Option(help="folder, zip or tar archive, or gs:// address")
+        str, typer.Option(help="folder, zip or tar archive, gs:// or s3:// address")
     ],
     member: Annotated[str, typer.Option(help="name of a model of the recipe")],
     fold: Annotated[int, typer.Option(help="the fold that is held out, from 0")],

@@ -14,6 +14,16 @@ import uuid
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_user(tmp_path_factory):
+    """Let no tenfold.yaml of whoever runs the tests decide on them."""
+    empty = tmp_path_factory.mktemp("settings") / "tenfold.yaml"
+    empty.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENFOLD_SETTINGS", str(empty))
+        yield
+
+
 @contextlib.contextmanager
 def serving(*arguments):
     """Run a Python module that serves on a free port; give its address."""

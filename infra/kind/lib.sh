@@ -35,6 +35,7 @@ HOLDERS=()
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 export PATH="$PWD/.venv/bin:$PATH"
+# Not the checkout's own tenfold.yaml: images, store and host are the local cluster's.
 export TENFOLD_SETTINGS=infra/kind/tenfold.yaml
 
 say() { printf '%s\n' "$*" >&2; }
@@ -202,7 +203,7 @@ checks() {
 # Finds the images of this tree that are of KINDS, and whether they are built.
 find_images() {
   local all name kind
-  command -v tenfold >/dev/null || fail "no environment; start this through make"
+  command -v tenfold >/dev/null || fail "no tenfold command in .venv; run: make .venv/.run"
   all=$(tenfold images names)
   for name in $all; do
     [[ $name =~ :[0-9a-f]{16}$ ]] || fail "$name has no content tag"
@@ -212,7 +213,7 @@ find_images() {
   done
   for name in "${IMAGES[@]}"; do
     printing || docker image inspect "$name" >/dev/null 2>&1 ||
-      fail "image $name is not built; run: make images"
+      fail "image $name is not built; run: .venv/bin/tenfold images build --images tenfold"
   done
 }
 

@@ -3,6 +3,7 @@ output "settings" {
   value = templatefile("${path.module}/settings.yaml.tftpl", {
     images          = module.registry.images
     store           = "gs://${module.buckets.names.store}/tenfold"
+    weights         = "gs://${module.buckets.names.data}/weights"
     project         = var.project_id
     location        = var.region
     pipeline_root   = "gs://${module.buckets.names.pipelines}/tenfold"

@@ -30,7 +30,9 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
         Check("clients", cluster.clients),
         Check("API", cluster.api),
         Check("store", cluster.store),
+        Check("buckets", google.buckets_of_cluster, network=True),
         Check("nodes", cluster.nodes),
+        Check("driver", cluster.driver),
         Check("shared memory", cluster.shared_memory),
         Check("images", images.in_registry),
         Check("weights", images.weights),
@@ -44,7 +46,7 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
         Check("permissions", google.permissions, "credentials", network=True),
         Check("service account", google.service_account, "credentials", network=True),
         Check("buckets", google.buckets, "credentials", network=True),
-        Check("images", images.in_registry, "credentials"),
+        Check("images", images.in_registry),
         Check("weights", images.weights),
     ),
 }
@@ -59,16 +61,15 @@ def examine(patient: Patient) -> Iterator[tuple[str, Finding]]:
         TargetError: there is no such target.
     """
     find_target(patient.target)
-    failed: set[str] = set()
     for check in _CHECKS[patient.target]:
-        for finding in _look(check, patient, failed):
+        for finding in _look(check, patient):
             if finding.status == "FAIL":
-                failed.add(check.name)
+                patient.failed.add(check.name)
             yield check.name, finding
 
 
-def _look(check: Check, patient: Patient, failed: set[str]) -> Iterator[Finding]:
-    if check.needs in failed:
+def _look(check: Check, patient: Patient) -> Iterator[Finding]:
+    if check.needs in patient.failed:
         yield Finding("skipped", f"needs what failed under {check.needs}")
         return
     if check.network and not patient.online:
@@ -79,3 +80,6 @@ def _look(check: Check, patient: Patient, failed: set[str]) -> Iterator[Finding]
     except TenfoldError as error:
         # These sentences say what to do, too.
         yield Finding("FAIL", str(error))
+    except OSError as error:
+        # This system does not tell, e.g. one without /proc; that stops no run.
+        yield Finding("warn", f"cannot be looked at: {error}")

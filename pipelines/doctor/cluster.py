@@ -11,12 +11,18 @@ import requests
 
 from pipelines.doctor.account import SECONDS
 from pipelines.doctor.findings import Finding, Patient, versions
+from pipelines.doctor.here import CUDA, version_of
 from pipelines.kubeflow import KubeflowRuns
 from pipelines.submit import require_addresses
 from tenfold.recipe import Json, Resources
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _GPU = "nvidia.com/gpu"
+#: Major, minor and revision: of newer versions of GPU feature discovery, of older ones.
+_DRIVER_LABELS = (
+    tuple(f"cuda.driver-version.{part}" for part in ("major", "minor", "revision")),
+    tuple(f"cuda.driver.{part}" for part in ("major", "minor", "rev")),
+)
 _UNITS = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 _UNITS |= {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -85,19 +91,11 @@ def unset_addresses(patient: Patient) -> Iterator[Finding]:
 
 def nodes(patient: Patient) -> Iterator[Finding]:
     """Look for a node that holds each of the recipe's tasks."""
-    if shutil.which("kubectl") is None:
-        yield Finding("skipped", "no kubectl on the PATH")
+    try:
+        name, found = _nodes()
+    except _UnseenError as error:
+        yield Finding("skipped", str(error))
         return
-    context = _kubectl("config", "current-context")
-    if context.returncode != 0:
-        yield Finding("skipped", "kubectl has no context")
-        return
-    name = context.stdout.strip()
-    done = _kubectl("get", "nodes", "-o", "json")
-    if done.returncode != 0:
-        yield Finding("skipped", f"context {name}: {_last_line(done.stderr)}")
-        return
-    found = json.loads(done.stdout)["items"]
     label = patient.settings.kubeflow.gpu_label
     for title, profile in patient.profiles.items():
         asked = f"{profile.cpu} CPUs, {profile.memory_gb} GB"
@@ -114,6 +112,42 @@ def nodes(patient: Patient) -> Iterator[Finding]:
                 f" {', '.join(nearest)}",
                 "add one, unless a pool that grows on demand makes it",
             )
+
+
+def driver(patient: Patient) -> Iterator[Finding]:
+    """Compare the driver of GPU nodes, where labels tell it, with the image's CUDA."""
+    training = [p for p in patient.profiles.values() if p.gpu is not None]
+    if not training:
+        return
+    try:
+        _, found = _nodes()
+    except _UnseenError:
+        found = []
+    label, told = patient.settings.kubeflow.gpu_label, False
+    cuda = CUDA[patient.engine]
+    needs = f"CUDA {cuda.major} needs driver {cuda.driver}"
+    for node in found:
+        labels = node["metadata"].get("labels", {})
+        has = _driver(labels)
+        if has is None or (label and labels.get(label) != _product(training[0])):
+            continue
+        told = True
+        name = node["metadata"]["name"]
+        if version_of(has) >= version_of(cuda.driver):
+            yield Finding("ok", f"{name} has driver {has}")
+        else:
+            yield Finding(
+                "FAIL",
+                f"{name} has driver {has}; {needs}",
+                f"install NVIDIA's driver {cuda.driver} or later; on GKE, make the pool"
+                " with gpu-driver-version=latest",
+            )
+    if not told:
+        yield Finding(
+            "warn",
+            f"{needs}, and no node is labelled with its own",
+            _show_driver(patient, training[0]),
+        )
 
 
 def shared_memory(patient: Patient) -> Iterator[Finding]:
@@ -133,6 +167,54 @@ def shared_memory(patient: Patient) -> Iterator[Finding]:
                 f"{member.name} has loader workers, and a pod's /dev/shm 64 MB",
                 f"--set profiles.{member.profile}.shm_gb=8",
             )
+
+
+class _UnseenError(Exception):
+    """Why nodes are not to be seen."""
+
+
+def _nodes() -> tuple[str, list[Json]]:
+    """Return kubectl's current context, and the nodes it has."""
+    if shutil.which("kubectl") is None:
+        raise _UnseenError("no kubectl on the PATH")
+    context = _kubectl("config", "current-context")
+    if context.returncode != 0:
+        raise _UnseenError("kubectl has no context")
+    name = context.stdout.strip()
+    done = _kubectl("get", "nodes", "-o", "json")
+    if done.returncode != 0:
+        raise _UnseenError(f"context {name}: {_last_line(done.stderr)}")
+    return name, json.loads(done.stdout)["items"]
+
+
+def _product(profile: Resources) -> str:
+    """Return what a node's label calls a GPU."""
+    return str(profile.gpu).lower().replace("_", "-")
+
+
+def _driver(labels: Mapping[str, str]) -> str | None:
+    """Return what NVIDIA's GPU feature discovery says of a node's driver."""
+    for parts in _DRIVER_LABELS:
+        found = [labels.get(f"nvidia.com/{part}") for part in parts]
+        if found[0] is not None:
+            return ".".join(part for part in found if part)
+    return None
+
+
+def _show_driver(patient: Patient, profile: Resources) -> str:
+    """Write a command that starts a pod with a GPU and shows its node's driver."""
+    image = patient.images.reference(patient.engine)
+    shown = {"name": "driver", "image": image, "resources": {"limits": {_GPU: "1"}}}
+    # Not nvidia-smi, which is on no PATH of these images.
+    shown["command"] = ["cat", "/proc/driver/nvidia/version"]
+    spec: Json = {"containers": [shown], "tolerations": [{"key": _GPU}]}
+    spec["tolerations"][0]["operator"] = "Exists"
+    if label := patient.settings.kubeflow.gpu_label:
+        spec["nodeSelector"] = {label: _product(profile)}
+    return (
+        f"kubectl run driver -n {patient.settings.kubeflow.namespace} -i --rm"
+        f" --restart=Never --image={image} --overrides='{json.dumps({'spec': spec})}'"
+    )
 
 
 def _answers(host: str) -> bool:
@@ -157,10 +239,9 @@ def _lacks(node: Json, profile: Resources, label: str | None) -> list[str]:
         if taint["effect"] != "PreferNoSchedule" and taint["key"] not in tolerated:
             lacks.append(f"keeps tasks off by taint {taint['key']}")
     if profile.gpu is not None and label is not None:
-        product = profile.gpu.lower().replace("_", "-")
         value = node["metadata"].get("labels", {}).get(label)
-        if value != product:
-            lacks.append(f"has {label}={value}, not {product}")
+        if value != _product(profile):
+            lacks.append(f"has {label}={value}, not {_product(profile)}")
     return lacks
 
 

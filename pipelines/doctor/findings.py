@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Literal
 
@@ -44,12 +44,14 @@ class Patient:
         recipe: that shall run.
         settings: the user's own cloud and cluster.
         images: that its tasks run in.
+        failed: names of checks that did, so far.
     """
 
     target: str
     recipe: Recipe
     settings: Settings
     images: Images
+    failed: set[str] = field(default_factory=set)
 
     @functools.cached_property
     def profiles(self) -> dict[str, Resources]:

@@ -1,12 +1,13 @@
 """Google Cloud: what a run on Vertex AI needs."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound
+from google.api_core.exceptions import GoogleAPICallError, NotFound
 
-from pipelines.doctor.account import SECONDS
+from pipelines.doctor.account import SECONDS, Account, GoogleError
 from pipelines.doctor.cluster import unset_addresses
 from pipelines.doctor.findings import Finding, Patient, versions
 from pipelines.doctor.here import CUDA
@@ -18,11 +19,15 @@ from tenfold.errors import TenfoldError
 RESOURCES = "https://cloudresourcemanager.googleapis.com"
 IAM = "https://iam.googleapis.com"
 
-_PERMISSIONS = ("aiplatform.pipelineJobs.create", "aiplatform.customJobs.create")
+#: What the caller needs; the custom jobs of a run are its service account's to start.
+_PERMISSIONS = ("aiplatform.pipelineJobs.create", "aiplatform.pipelineJobs.get")
 _ACT_AS = "iam.serviceAccounts.actAs"
+_SEE, _READ = "storage.buckets.get", "storage.objects.get"
+_WRITE = "storage.objects.create"
 #: Roles with which a bucket's objects can be read, written and removed.
 _WRITERS = {"roles/storage.objectUser", "roles/storage.objectAdmin"}
 _WRITERS |= {"roles/storage.admin"}
+_READERS = _WRITERS | {"roles/storage.objectViewer"}
 
 
 def clients(patient: Patient) -> Iterator[Finding]:
@@ -95,7 +100,8 @@ def driver(patient: Patient) -> Iterator[Finding]:
         f"CUDA {cuda.major} needs driver {cuda.driver}; Vertex AI shows its own to jobs"
         " only",
         f"gcloud ai custom-jobs create --region={region} --display-name=driver"
-        f" --worker-pool-spec={pool} --command=nvidia-smi",
+        # Not nvidia-smi, which is on no PATH of these images.
+        f" --worker-pool-spec={pool} --command=cat --args=/proc/driver/nvidia/version",
     )
 
 
@@ -147,28 +153,74 @@ def service_account(patient: Patient) -> Iterator[Finding]:
 
 
 def buckets(patient: Patient) -> Iterator[Finding]:
-    """Look at the buckets that a run writes to; nothing is written."""
-    addresses = (patient.settings.vertex.pipeline_root, patient.settings.store)
-    names = {
-        address.removeprefix("gs://").partition("/")[0]
-        for address in addresses
-        if address and address.startswith("gs://")
-    }
-    for name in sorted(names):
-        yield from _bucket(patient, name)
+    """Look at the buckets of a run; nothing is written."""
+    root = _bucket_of(patient.settings.vertex.pipeline_root)
+    for name, writes in _used(patient):
+        yield from _look(patient, name, writes, seen=name == root)
 
 
-def _bucket(patient: Patient, name: str) -> Iterator[Finding]:
+def buckets_of_cluster(patient: Patient) -> Iterator[Finding]:
+    """Look at the buckets that the tasks of a cluster use, if the caller can."""
+    used = _used(patient)
+    if not used:
+        return
+    try:
+        account = patient.account
+    except GoogleError as error:
+        yield Finding("skipped", str(error))
+        return
+    for name, writes in used:
+        yield from _look(patient, name, writes)
+        if patient.settings.vertex.service_account is None:
+            yield _own_rights(account, _client(patient).bucket(name), writes)
+
+
+def _used(patient: Patient) -> list[tuple[str, bool]]:
+    """Return the names of Google's buckets, and whether a run writes there."""
+    own = patient.settings
+    found: dict[str, bool] = {}
+    root = own.vertex.pipeline_root if patient.target == "vertex" else None
+    for address, writes in ((root, True), (own.store, True), (own.source, False)):
+        if name := _bucket_of(address):
+            found[name] = found.get(name, False) or writes
+    return sorted(found.items())
+
+
+def _bucket_of(address: str | None) -> str | None:
+    if address is None or not address.startswith("gs://"):
+        return None
+    return address.removeprefix("gs://").partition("/")[0]
+
+
+def _client(patient: Patient) -> Any:
     from google.cloud import storage
 
+    # Else it looks every bucket up in the background, for traces that nobody keeps.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    return storage.Client(
+        project=patient.settings.vertex.project or "PROJECT",
+        credentials=patient.account.session.credentials,
+    )
+
+
+def _look(
+    patient: Patient, name: str, writes: bool, seen: bool = False
+) -> Iterator[Finding]:
+    """Look at a bucket.
+
+    Args:
+        patient: the run.
+        name: of the bucket.
+        writes: the run's tasks write there, rather than read.
+        seen: whoever sends the run must be able to see it, too.
+    """
     own = patient.settings.vertex
     region, project = own.location or "REGION", own.project or "PROJECT"
-    client = storage.Client(
-        project=project, credentials=patient.account.session.credentials
-    )
-    bucket = client.bucket(name)
+    bucket = _client(patient).bucket(name)
     try:
-        bucket.reload(timeout=SECONDS, retry=None)
+        may = bucket.test_iam_permissions([_SEE], timeout=SECONDS, retry=None)
+        if _SEE in may:
+            bucket.reload(timeout=SECONDS, retry=None)
     except NotFound:
         yield Finding(
             "FAIL",
@@ -179,45 +231,72 @@ def _bucket(patient: Patient, name: str) -> Iterator[Finding]:
         return
     except (GoogleAPICallError, requests.RequestException) as error:
         yield Finding(
+            "warn", f"gs://{name} cannot be looked at ({type(error).__name__})"
+        )
+        return
+    if _SEE in may:
+        yield _place(patient, name, str(bucket.location).lower())
+    elif seen:
+        yield Finding(
             "FAIL",
-            f"gs://{name} cannot be looked at ({type(error).__name__})",
+            f"{patient.account} may not see gs://{name}, which is checked before a run",
             f"gcloud storage buckets add-iam-policy-binding gs://{name}"
             f" --member={patient.account.member}"
             " --role=roles/storage.legacyBucketReader",
         )
-        return
-    place = str(bucket.location).lower()
-    if own.location is not None and place != own.location:
-        yield Finding(
+    else:
+        yield Finding("ok", f"gs://{name} is there; its region is not for you to see")
+    if own.service_account is not None:
+        yield _rights(bucket, own.service_account, writes)
+
+
+def _place(patient: Patient, name: str, place: str) -> Finding:
+    wanted = patient.settings.vertex.location
+    if patient.target == "vertex" and wanted is not None and place != wanted:
+        return Finding(
             "warn",
-            f"gs://{name} is in {place}, the run in {own.location}: slow, and charged",
+            f"gs://{name} is in {place}, the run in {wanted}: slow, and charged",
             "use a bucket of the run's region",
         )
-    else:
-        yield Finding("ok", f"gs://{name} is there, in {place}")
-    if own.service_account is not None:
-        yield _writer(bucket, own.service_account)
+    return Finding("ok", f"gs://{name} is there, in {place}")
 
 
-def _writer(bucket: Any, service_account: str) -> Finding:
-    """Tell whether tasks may write to a bucket, as far as its policy says."""
+def _rights(bucket: Any, service_account: str, writes: bool) -> Finding:
+    """Tell whether tasks may use a bucket, as far as its policy says."""
     member = f"serviceAccount:{service_account}"
+    verb, roles = ("write to", _WRITERS) if writes else ("read", _READERS)
     try:
         policy = bucket.get_iam_policy(
             requested_policy_version=3, timeout=SECONDS, retry=None
         )
-    except (Forbidden, requests.RequestException):
-        what = f"who may write to gs://{bucket.name} is not for you to read"
+    except (GoogleAPICallError, requests.RequestException):
+        what = f"who may {verb} gs://{bucket.name} is not for you to see"
         return Finding("skipped", what)
     if any(
-        member in binding["members"] and binding["role"] in _WRITERS
+        member in binding["members"] and binding["role"] in roles
         for binding in policy.bindings
     ):
-        return Finding("ok", f"{service_account} may write to gs://{bucket.name}")
+        return Finding("ok", f"{service_account} may {verb} gs://{bucket.name}")
+    role = "objectUser" if writes else "objectViewer"
     return Finding(
         "warn",
-        f"gs://{bucket.name} does not let {service_account} write, unless the project"
-        " does",
+        f"{service_account} may not {verb} gs://{bucket.name}, unless the project lets"
+        " it",
         f"gcloud storage buckets add-iam-policy-binding gs://{bucket.name}"
-        f" --member={member} --role=roles/storage.objectUser",
+        f" --member={member} --role=roles/storage.{role}",
+    )
+
+
+def _own_rights(account: Account, bucket: Any, writes: bool) -> Finding:
+    """Tell what the caller may; whom a cluster's pods are, no setting says."""
+    verb, wanted = ("write to", _WRITE) if writes else ("read", _READ)
+    try:
+        may = bucket.test_iam_permissions([wanted], timeout=SECONDS, retry=None)
+    except (GoogleAPICallError, requests.RequestException):
+        return Finding("skipped", f"who may {verb} gs://{bucket.name} was not told")
+    if wanted in may:
+        what = f"{account} may {verb} gs://{bucket.name}; pods must be able to, too"
+        return Finding("ok", what)
+    return Finding(
+        "skipped", f"{account} may not {verb} gs://{bucket.name}; pods must be able to"
     )

@@ -154,7 +154,7 @@ def gpu(patient: Patient) -> Iterator[Finding]:
             f"--set the profiles' gpus to {len(found)}",
         )
     for name, driver, capability in found:
-        if _version(driver) < _version(cuda.driver):
+        if version_of(driver) < version_of(cuda.driver):
             yield Finding(
                 "FAIL",
                 f"{name} has driver {driver}; CUDA {cuda.major} needs {cuda.driver}",
@@ -199,7 +199,8 @@ def _gpus() -> list[list[str]]:
     ]
 
 
-def _version(text: str) -> tuple[int, ...]:
+def version_of(text: str) -> tuple[int, ...]:
+    """Return a driver's version in an order that compares."""
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 

@@ -12,6 +12,7 @@ from pipelines.registry import Name
 from pipelines.submit import pinned
 from tenfold.data.storage import open_storage
 from tenfold.data.weights import DEFAULT_MIRROR, MIRROR_VARIABLE, SUMS
+from tenfold.errors import StoreError
 from tenfold.recipe import Recipe
 
 _WEIGHTS = (".safetensors", ".keras", ".h5")
@@ -30,6 +31,8 @@ def in_registry(patient: Patient) -> Iterator[Finding]:
             yield Finding("skipped", what)
         elif is_pinned(image) and registry and not patient.online:
             yield Finding("skipped", f"{image}: no network")
+        elif is_pinned(image) and registry and "credentials" in patient.failed:
+            yield Finding("skipped", f"{image}: needs what failed under credentials")
         else:
             pinned({"image": image}, nodes_hold_images=False)
             yield Finding("ok", image)
@@ -56,12 +59,20 @@ def _find(patient: Patient, name: str) -> Finding:
     place = open_storage(mirror)
     if place.local_path is None and not patient.online:
         return Finding("skipped", f"{place.address(name)}: no network")
-    if place.exists(name):
+    try:
+        found = place.exists(name)
+    except StoreError as error:
+        if patient.target == "local":
+            raise
+        # Whoever sends a run need not read what its tasks read.
+        return Finding("skipped", f"{error}; the run's tasks must be able to read it")
+    if found:
         return Finding("ok", place.address(name))
+    other = f"set {MIRROR_VARIABLE}" if patient.target == "local" else "give --weights"
     return Finding(
         "FAIL",
         f"no {name} in {mirror}",
-        f"put it there (docs/weights.md), or set {MIRROR_VARIABLE} or --weights",
+        f"put it there (docs/weights.md), or {other}",
     )
 
 

@@ -23,8 +23,10 @@ from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ResponseStreamingError,
 )
 from botocore.exceptions import (
     ConnectionError as NoConnectionError,
@@ -73,10 +75,17 @@ class S3Storage(ObjectStorage):
         )
 
     def _read(self, name: str) -> bytes:
-        place, data = self._place(name), io.BytesIO()
-        head = self._client.head_object(**place)
-        self._client.download_fileobj(*place.values(), data, Config=self._config)
-        _verify(data, head)
+        try:
+            return self._read_once(name)
+        except (OSError, ResponseStreamingError, IncompleteReadError):
+            # It was cut off or damaged on the way, which may pass.
+            return self._read_once(name)
+
+    def _read_once(self, name: str) -> bytes:
+        # One request: of two, others may write the object anew between them.
+        reply = self._client.get_object(**self._place(name))
+        data = io.BytesIO(reply["Body"].read())
+        _verify(data, reply)
         return data.getvalue()
 
     def _write(self, name: str, data: bytes) -> None:

@@ -1,5 +1,6 @@
 """What every stage is given, and how it finds or makes its store entry."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from tenfold.recipe import Recipe
 from tenfold.store import Entry, Key, Store, Work
 
 OK, FAILED = "ok", "failed"
+#: A reference stays a small file, which is how others find it.
+_MOST_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,18 @@ class Context:
             uri="",
             recipe=self.recipe.digest(),
             status=FAILED,
-            reason=reason,
+            reason=_shortened(reason),
             seconds=round(seconds, 2),
             label=label,
         )
+
+
+def _shortened(reason: str) -> str:
+    """Cut a reason to what it may take as JSON, where a letter may be six."""
+    kept = reason[:_MOST_REASON]
+    while len(json.dumps(kept)) > _MOST_REASON:
+        kept = kept[:-50]
+    return reason if kept == reason else f"{kept}…"
 
 
 def section(options: Any) -> Any:

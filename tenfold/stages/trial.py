@@ -9,10 +9,11 @@ import time
 from dataclasses import replace
 
 from tenfold.codeversion import code_version
-from tenfold.data.files import write_json
+from tenfold.data.files import sha256_of, write_json
+from tenfold.data.sources import fingerprint
 from tenfold.data.storage import open_storage
-from tenfold.errors import RecipeError, TrainingError
-from tenfold.recipe import digest_of
+from tenfold.errors import RecipeError, SourceError, TrainingError
+from tenfold.recipe import Json, digest_of
 from tenfold.stages import prepare
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.entries import METRICS, WEIGHTS
@@ -50,23 +51,30 @@ def run(
     Returns:
         A reference of the sweep's recipe; with status failed if this choice cannot
         be trained, which is a result too.
+
+    Raises:
+        SourceError: the trial reads the source anew, and it holds other data now.
     """
     trial = plan.trials[number]
     own = Context(trial_recipe(context.recipe, trial), context.store)
-    data, split = prepare.run(own, source)
+    data, split = _data(context, own, dataset, folds, source)
     job = open_fold(own, data, split, plan.member, plan.fold, trial.label)
-    inputs, options, rivals = job.inputs, job.options, None
-    if plan.early_stop.rule == "median":
+    inputs, options, rule = job.inputs, job.options, plan.early_stop
+    study = None
+    if rule.rule == "median":
         study = _study(context, dataset, folds, plan)
-        options |= {"early_stop": section(plan.early_stop), "study": study}
-        rivals = Rivals(
-            open_storage(context.store.uri).child(f"{SCORES}/{study}"),
-            f"trial-{digest_of(trial.set)[:12]}",
-            plan.early_stop.warmup_epochs,
-            plan.early_stop.min_trials,
-        )
+        options |= {"early_stop": section(rule), "study": study}
 
     def work(workspace: Workspace) -> None:
+        rivals = None
+        if study is not None:
+            rivals = Rivals(
+                open_storage(context.store.uri).child(f"{SCORES}/{study}"),
+                f"trial-{digest_of(trial.set)[:12]}",
+                rule.warmup_epochs,
+                rule.min_trials,
+                workspace.progress,
+            )
         _work(job, rivals, workspace, resume)
 
     started = time.monotonic()
@@ -79,16 +87,53 @@ def run(
     return replace(done, recipe=context.recipe.digest())
 
 
+def _data(
+    context: Context, own: Context, dataset: Reference, folds: Reference, source: str
+) -> tuple[Reference, Reference]:
+    """Return the sweep's data set and folds, or a trial's own of the same source."""
+    base, _ = context.entry(dataset), context.entry(folds)
+    if _reads(own) == _reads(context):
+        digest = own.recipe.digest()
+        return replace(dataset, recipe=digest), replace(folds, recipe=digest)
+    found = fingerprint(source)
+    if found != base.inputs["source"]:
+        raise SourceError(
+            f"{source} holds other data than when the sweep began, and this trial"
+            " reads them anew; run the whole sweep again"
+        )
+    return prepare.run(own, source)
+
+
+def _reads(context: Context) -> Json:
+    """Return what decides the data set and the folds, beside source and code."""
+    recipe = context.recipe
+    channels = context.challenge.reader.channels(recipe)
+    return {
+        "data": section(recipe.data),
+        "channels": channels.to_json() if channels else None,
+        "groups": section(recipe.groups),
+        "split": section(recipe.split),
+        "seed": recipe.seed,
+    }
+
+
 def _study(context: Context, dataset: Reference, folds: Reference, plan: Plan) -> str:
     """Name those that a trial is compared with: variations of one training.
 
     A sweep that gets more trials keeps those it had, and goes on among them.
     """
     recipe = context.recipe
+    member = recipe.member(plan.member)
+    try:
+        files = context.challenge.model.task(recipe, member).files()
+    except RecipeError:
+        # All trials may name other weights; one that needs these says so itself.
+        files = {}
     parts = [context.challenge.module(part) for part in PARTS]
     content = [
         [dataset.address, folds.address],
-        [recipe.member(plan.member).decisive(), plan.fold, recipe.seed],
+        [member.decisive(), plan.fold, recipe.seed],
+        {name: sha256_of(path) for name, path in files.items()},
         section(plan.early_stop),
         code_version([__name__, *parts]),
     ]

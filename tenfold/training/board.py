@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 
 from tenfold.data.storage import open_storage
-from tenfold.errors import TenfoldError
 from tenfold.progress import Progress
 
 #: A folder, gs:// or s3:// address; the first that is set counts.
@@ -43,7 +42,7 @@ class Board:
             self._written = len(history)
             if "val/score" in history[-1]:
                 self._publish()
-        except (ImportError, OSError, TenfoldError) as error:
+        except Exception as error:  # Whatever it is: no picture is worth a training.
             if not self._warned:
                 self._progress.log("tensorboard", message=str(error))
             self._warned = True

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 
+import boto3
 import pytest
 
 from tenfold.data import s3 as s3_module
@@ -90,3 +91,29 @@ def test_without_credentials_the_cure_is_told(s3, monkeypatch):
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(StoreError, match="no credentials; set AWS_ACCESS_KEY_ID"):
         open_storage(s3.uri).exists("a")
+
+
+def test_an_object_that_others_rewrite_is_read_whole(s3, s3_server):
+    """Before each request of the reader arrives, another task writes it anew."""
+    other = boto3.client("s3", endpoint_url=s3_server)
+    written = []
+
+    def rewrite(seen):
+        if seen.method in ("GET", "HEAD"):
+            data = b"new" * (len(written) + 1)
+            place = {"Bucket": s3.storage.bucket, "Key": s3.storage._key("a")}
+            metadata = {"sha256": hashlib.sha256(data).hexdigest()}
+            other.put_object(**place, Body=data, Metadata=metadata)
+            written.append(data)
+        return False
+
+    s3.storage.write_bytes("a", b"first")
+    s3.proxy.during(503, when=rewrite)
+    assert s3.storage.read_bytes("a") == written[-1]
+
+
+def test_a_read_that_was_damaged_or_cut_off_once_is_done_again(s3):
+    s3.storage.write_bytes("a", b"right")
+    for fault in ("damage reply", "hang up"):
+        s3.proxy.during(fault, times=1, when=lambda seen: seen.method == "GET")
+        assert s3.storage.read_bytes("a") == b"right"

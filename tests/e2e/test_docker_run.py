@@ -5,8 +5,10 @@ kfp.local may call a container done that was killed, so nothing here trusts a st
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import docker
@@ -83,7 +85,7 @@ def run(engine, tmp_path_factory):
     at.chmod(0o755)
     command = [sys.executable, "-m", "pipelines.cli", "run", "kelp", "-t", "docker"]
     done = subprocess.run(
-        command,
+        [*command, "--images", "tenfold"],
         cwd=at,
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         capture_output=True,
@@ -135,3 +137,26 @@ def test_the_containers_have_no_network(engine, tmp_path):
         "print(json.dumps(names))"
     )
     assert json.loads(inside(engine, "cpu", code, **arguments)) == ["lo"]
+
+
+def test_a_stopped_run_saves_its_training_and_leaves_no_container(engine, tmp_path):
+    tmp_path.chmod(0o755)
+    command = [sys.executable, "-m", "pipelines.cli", "run", "kelp", "-t", "docker"]
+    process = subprocess.Popen(
+        [*command, "--images", "tenfold", "--set", "split.k=2"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    training = "runs/store/train/*"
+    while not list(tmp_path.glob(f"{training}/checkpoints/*")):
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.terminate()
+    assert process.wait(100) == 128 + signal.SIGTERM
+    logs = [log.read_text() for log in tmp_path.glob(f"{training}/log.jsonl")]
+    assert any('"terminated"' in log for log in logs)
+    root = tmp_path / "runs" / "kelp-smoke" / "pipeline"
+    label = {"label": f"tenfold.run={root}"}
+    assert engine.containers.list(all=True, filters=label) == []

@@ -119,7 +119,7 @@ def test_a_cluster_gets_each_profile_whole(graph, challenge, recipe):
                 assert "accelerator" not in resources
                 assert "tolerations" not in pod
             mounts = [m["sizeLimit"] for m in pod.get("emptyDirMounts", [])]
-            assert mounts == ([f"{asked.shm_gb}Gi"] if asked.shm_gb else [])
+            assert mounts == ([f"{asked.shm_gb}G"] if asked.shm_gb else [])
 
 
 @EVERY_RECIPE
@@ -138,6 +138,8 @@ def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
                 assert "accelerator" not in container["resources"]
             continue
         assert jobs
+        directories = {job["base_output_directory"] for job in jobs}
+        assert len(directories) == len(jobs)
         for job in jobs:
             (pool,) = job["worker_pool_specs"]
             machine = pool["machine_spec"]
@@ -151,8 +153,14 @@ def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
             assert job["restart_job_on_worker_restart"] is True
             assert job["timeout"] == f"{int(asked.timeout_hours * 3600)}s"
             assert job["service_account"] == SETTINGS.vertex.service_account
-            assert job["tensorboard"] == SETTINGS.vertex.tensorboard
-            assert job["base_output_directory"].startswith("gs://a-project-pipelines/")
+            # Only what writes curves, and apart from other runs and models.
+            logs = job["base_output_directory"]
+            if stage == "train":
+                assert job["tensorboard"] == SETTINGS.vertex.tensorboard
+                root = "gs://a-project-pipelines/root/tensorboard/"
+                assert logs.startswith(root + "{{$.pipeline_job_uuid}}/train-")
+            else:
+                assert (job["tensorboard"], logs) == ("", "")
             assert job["labels"] == {"team": "kelp"}
             assert job["enable_web_access"] is False
 

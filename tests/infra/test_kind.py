@@ -233,7 +233,10 @@ FAULTS = {
         {"sysctl -n fs.inotify.max_user_instances": "echo 128"},
         "run: sudo sysctl fs.inotify.max_user_instances=512",
     ),
-    "images": ({"docker image inspect": "exit 1"}, "is not built; run: make images"),
+    "images": (
+        {"docker image inspect": "exit 1"},
+        "is not built; run: .venv/bin/tenfold images build --images tenfold",
+    ),
 }
 
 
@@ -261,6 +264,25 @@ def test_all_faults_of_a_machine_are_told_at_once(machine):
     assert "kind is missing; install it: https://" in done.stderr
     assert "2 CPUs" in done.stderr
     assert "4 GB of memory" in done.stderr
+
+
+def test_without_an_environment_it_says_how_to_make_one(machine, tmp_path):
+    shutil.copytree(KIND, tmp_path / "checkout" / "infra" / "kind")
+    path = f"{machine.programs}:/usr/bin:/bin"
+    for script in ("up", "smoke"):
+        up = tmp_path / "checkout" / "infra" / "kind" / script
+        done = machine.run(up, "--print", PATH=path)
+        assert done.returncode == 2
+        assert "run: make .venv/.run" in done.stderr
+    assert re.search(r"^\$\(VENV\)/\.run:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_the_checkouts_own_settings_are_not_the_clusters(machine, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("images: r.example/mine\n")
+    lines, text = printed(machine, "up", TENFOLD_SETTINGS=str(mine))
+    assert "r.example" not in text
+    assert has(lines[-1], f"tenfold/tenfold-python-torch:{content_tag()}")
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)

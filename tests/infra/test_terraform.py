@@ -270,7 +270,9 @@ def test_the_settings_it_writes_are_settings(tmp_path):
     template = (ROOT / "settings.yaml.tftpl").read_text("utf-8")
     values = {name: name.replace("_", "-") for name in settings_arguments()} | {
         "store": "gs://store/tenfold",
+        "weights": "gs://data/weights",
         "pipeline_root": "gs://pipelines/tenfold",
+        "service_account": "runner@p.iam.gserviceaccount.com",
         "encryption_key": "null",
         "gpu_label": "null",
     }
@@ -281,12 +283,16 @@ def test_the_settings_it_writes_are_settings(tmp_path):
     settings = load_settings(file)
     assert require(
         settings,
-        *("images", "store", "vertex.project", "vertex.location"),
+        *("images", "store", "weights", "vertex.project", "vertex.location"),
         *("vertex.pipeline_root", "vertex.service_account"),
     ) == [
-        *("images", "gs://store/tenfold", "project", "location"),
-        *("gs://pipelines/tenfold", "service-account"),
+        *("images", "gs://store/tenfold", "gs://data/weights"),
+        *("project", "location"),
+        *("gs://pipelines/tenfold", "runner@p.iam.gserviceaccount.com"),
     ]
+    # What the runner may read, and may not write.
+    output = blocks(ROOT, "output")["settings"]
+    assert re.search(r'weights\s+= "gs://\$\{module\.buckets\.names\.data\}/', output)
     assert settings.vertex.encryption_key is None
     assert settings.kubeflow.gpu_label is None
 

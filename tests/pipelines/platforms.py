@@ -123,13 +123,16 @@ class Vertex(Server):
     def __init__(self):
         super().__init__()
         self.jobs, self.contexts, self.children = {}, set(), []
+        #: Whether a list does not tell of what has just been made.
+        self.lags = False
         #: Changes of a job, one a look.
         self.course = []
 
     def obey(self, method, path, query, body, headers):
         assert headers["Authorization"].startswith("Bearer ")
-        del method
         above, _, last = path.removeprefix("/v1/").rpartition("/")
+        if last == "pipelineJobs" and method == "GET":
+            return self._listed(f"{above}/pipelineJobs", query)
         if last == "pipelineJobs":
             return self._create(f"{above}/pipelineJobs", query["pipelineJobId"], body)
         if last == "contexts":
@@ -147,6 +150,17 @@ class Vertex(Server):
         if self.course:
             job.update(self.course.pop(0))
         return 200, job, {"Content-Type": "application/json"}
+
+    def _listed(self, parent, query):
+        """List ids by a pattern, two a page."""
+        found = re.fullmatch(r'pipeline_job_user_id:"([a-z0-9-]+)\*"', query["filter"])
+        assert query["readMask"] == "name"
+        start = int(query.get("pageToken", 0))
+        names = [n for n in self.jobs if n.startswith(f"{parent}/{found[1]}")]
+        page = [{"name": n} for n in names[start : start + 2]]
+        more = {"nextPageToken": str(start + 2)} if len(names) > start + 2 else {}
+        told = {} if self.lags else {"pipelineJobs": page, **more}
+        return 200, told, {"Content-Type": "application/json"}
 
     def _create(self, parent, name, body):
         if not re.fullmatch(r"[a-z][-a-z0-9]{0,127}", name):

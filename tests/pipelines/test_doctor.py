@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from pipelines.images import Images
 from pipelines.settings import Settings
 from tenfold.challenges import load_recipe
 from tenfold.data.storage import open_storage
+from tenfold.errors import StoreError
 from tests.pipelines.conftest import SETTINGS, TAG, serve
 from tests.pipelines.platforms import Server
 
 CALLER = "submitter@a-project.iam.gserviceaccount.com"
 RUNNER = SETTINGS["vertex"]["service_account"]
 PIPELINES, STORE = "a-project-pipelines", "a-project-store"
+DATA = "a-project-data"
 JSON = {"Content-Type": "application/json"}
 T4 = "Tesla T4, 580.65.06, 7.5"
 
@@ -314,7 +317,7 @@ def cluster(path, tmp_path):
 def node(cpu="16", memory="64Gi", gpus=0, taints=(), **labels):
     has = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": str(gpus)}
     return {
-        "metadata": {"labels": labels},
+        "metadata": {"name": "a-node", "labels": labels},
         "spec": {"taints": [{"key": k, "effect": "NoSchedule"} for k in taints]},
         "status": {"allocatable": has},
     }
@@ -427,9 +430,78 @@ def test_a_taint_for_gpus_keeps_other_tasks_off(look, cluster):
     assert "keeps tasks off by taint nvidia.com/gpu" in first.what
 
 
+GFD = "nvidia.com/cuda.driver"
+
+
+@pytest.mark.parametrize(
+    ("has", "status"),
+    [
+        ({f"{GFD}.major": "580", f"{GFD}.minor": "65", f"{GFD}.rev": "06"}, "ok"),
+        ({f"{GFD}.major": "580", f"{GFD}.minor": "65", f"{GFD}.rev": "05"}, "FAIL"),
+        ({f"{GFD}.major": "590", f"{GFD}.minor": "1", f"{GFD}.rev": ""}, "ok"),
+        ({f"{GFD}-version.major": "535", f"{GFD}-version.minor": "274"}, "FAIL"),
+    ],
+)
+def test_the_driver_of_a_node_must_suit_the_images_cuda(look, cluster, has, status):
+    cluster(node(), node(gpus=1, **has))
+    finding = only(look("kubeflow", "driver"))
+    assert finding.status == status
+    assert "a-node has driver " + ".".join(filter(None, has.values())) in finding.what
+    assert ("580.65.06 or later" in finding.fix) == (status == "FAIL")
+
+
+def test_the_driver_of_other_gpus_does_not_matter(look, cluster):
+    label = "cloud.google.com/gke-accelerator"
+    cluster(node(gpus=1, **{label: "nvidia-l4", f"{GFD}.major": "470"}))
+    finding = only(look("kubeflow", "driver", kubeflow__gpu_label=label))
+    assert (finding.status, "no node" in finding.what) == ("warn", True)
+
+
+def test_without_labels_a_pod_shows_the_driver(look, cluster):
+    cluster(node(gpus=1))
+    own = {"kubeflow__gpu_label": "cloud.google.com/gke-accelerator"}
+    finding = only(look("kubeflow", "driver", **own))
+    assert finding.status == "warn"
+    assert "CUDA 13 needs driver 580.65.06" in finding.what
+    command = shlex.split(finding.fix)
+    assert command[:3] == ["kubectl", "run", "driver"]
+    spec = json.loads(command[-1].partition("=")[2])["spec"]
+    (container,) = spec["containers"]
+    assert container["image"].endswith(f"tenfold-python-torch:{TAG}")
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert spec["nodeSelector"].popitem()[1] == "nvidia-tesla-t4"
+    assert look("kubeflow", "driver", "smoke") == []
+
+
 @pytest.mark.usefixtures("path")
 def test_without_kubectl_nodes_are_left_out(look):
     assert only(look("kubeflow", "nodes")).status == "skipped"
+
+
+def test_buckets_of_a_cluster_are_looked_at(look, cloud):
+    nobody = {"vertex__service_account": None, "vertex__location": None}
+    found = look("kubeflow", "buckets", **nobody)
+    said = [finding.what for finding in found]
+    assert failures(found) == []
+    assert f"gs://{STORE} is there, in europe-west4" in said
+    assert f"{CALLER} may write to gs://{STORE}; pods must be able to, too" in said
+    assert f"{CALLER} may read gs://{DATA}; pods must be able to, too" in said
+    assert not any(PIPELINES in what for what in said)
+    cloud.granted.remove("storage.objects.create")
+    found = [f for f in look("kubeflow", "buckets", **nobody) if f.status != "ok"]
+    assert f"{CALLER} may not write to gs://{STORE}" in only(found).what
+    del cloud.buckets[STORE]
+    finding = only(failures(look("kubeflow", "buckets")))
+    assert finding.what == f"no bucket gs://{STORE}"
+
+
+def test_a_cluster_without_googles_buckets_needs_no_login(look, no_login):
+    s3 = {"source": "s3://x/data", "store": "s3://x/store"}
+    assert look("kubeflow", "buckets", **s3) == []
+    finding = only(look("kubeflow", "buckets"))
+    assert finding.status == "skipped"
+    assert "no application default credentials" in finding.what
+    assert no_login.asked("GET") == []
 
 
 def test_pods_with_loaders_need_more_than_a_containers_shared_memory(look):
@@ -461,14 +533,16 @@ class Cloud(Server):
         self.requests, self.failures = [], []
         self.granted = {
             "aiplatform.pipelineJobs.create",
-            "aiplatform.customJobs.create",
+            "aiplatform.pipelineJobs.get",
             "iam.serviceAccounts.actAs",
+            "storage.objects.get",
+            "storage.objects.create",
         }
-        self.buckets = {PIPELINES: "EUROPE-WEST4", STORE: "EUROPE-WEST4"}
+        self.buckets = dict.fromkeys((PIPELINES, STORE, DATA), "EUROPE-WEST4")
+        self.unseen, self.hidden = set(), set()
         self.writers = {f"serviceAccount:{RUNNER}"}
 
     def obey(self, method, path, query, body, headers):
-        del query
         if path == "/token":
             return 200, {"access_token": "t", "expires_in": 3600}, JSON
         assert headers["Authorization"] == "Bearer t"
@@ -479,7 +553,15 @@ class Cloud(Server):
         name, _, rest = path.removeprefix("/storage/v1/b/").partition("/")
         if name not in self.buckets:
             return self.problem(404, "The specified bucket does not exist.")
+        if rest == "iam/testPermissions":
+            asked = query["permissions"]
+            seen = {"storage.buckets.get"} if name not in self.unseen else set()
+            had = [asked] if asked in self.granted | seen else []
+            return 200, ({"permissions": had} if had else {}), JSON
+        assert name not in self.unseen or rest
         if rest == "iam":
+            if name in self.hidden:
+                return self.problem(403, "denied")
             role = {"role": "roles/storage.objectUser", "members": list(self.writers)}
             return 200, {"version": 1, "etag": "e", "bindings": [role]}, JSON
         return 200, {"name": name, "location": self.buckets[name]}, JSON
@@ -550,6 +632,7 @@ def test_where_all_is_well_nothing_fails(look, cloud, registry):
     assert f"{CALLER} may act as {RUNNER}" in said
     assert f"gs://{PIPELINES} is there, in europe-west4" in said
     assert f"{RUNNER} may write to gs://{STORE}" in said
+    assert f"{RUNNER} may read gs://{DATA}" in said
     assert "n1-standard-8 + 1 × NVIDIA_TESLA_T4, spot" in said
     assert images.reference("torch") in said
     # Looking changes nothing.
@@ -571,10 +654,11 @@ def test_a_store_that_vertex_cannot_reach_is_a_failure(look):
 
 
 def test_a_missing_permission_comes_with_the_grant(look, cloud):
-    cloud.granted.remove("aiplatform.customJobs.create")
+    cloud.granted.remove("aiplatform.pipelineJobs.create")
     finding = only(look("vertex", "permissions"))
     assert finding.status == "FAIL"
-    assert f"{CALLER} has no aiplatform.customJobs.create in a-project" in finding.what
+    missing = f"{CALLER} has no aiplatform.pipelineJobs.create in a-project"
+    assert missing in finding.what
     assert finding.fix == (
         "gcloud projects add-iam-policy-binding a-project"
         f" --member=serviceAccount:{CALLER} --role=roles/aiplatform.user"
@@ -608,11 +692,34 @@ def test_a_bucket_that_is_not_there_comes_with_the_command(look, cloud):
     )
 
 
-def test_a_bucket_that_is_not_for_the_caller_comes_with_the_grant(look, cloud):
-    cloud.fail(403, "denied", "GET", f"/b/{PIPELINES}")
+def test_trainings_are_not_the_callers_to_start(look, cloud):
+    look("vertex", "permissions")
+    ((*_, asked),) = cloud.asked("POST", "/projects/a-project:test")
+    assert not any("customJobs" in name for name in asked["permissions"])
+
+
+def test_the_pipelines_bucket_must_be_seen_by_the_caller_and_no_other(look, cloud):
+    cloud.unseen = {STORE, DATA}
+    found = look("vertex", "buckets")
+    assert failures(found) == []
+    for name in (STORE, DATA):
+        what = f"gs://{name} is there; its region is not for you to see"
+        assert any(finding.what == what for finding in found)
+    cloud.unseen = {PIPELINES}
     finding = only(failures(look("vertex", "buckets")))
-    assert f"gs://{PIPELINES} cannot be looked at (Forbidden)" in finding.what
+    assert f"{CALLER} may not see gs://{PIPELINES}" in finding.what
     assert "roles/storage.legacyBucketReader" in finding.fix
+
+
+def test_a_service_that_does_not_tell_of_a_bucket_is_a_warning(look, cloud):
+    cloud.fail(403, "billing is off", "GET", f"/b/{STORE}/iam/test")
+    found = [f for f in look("vertex", "buckets") if f.status == "warn"]
+    assert only(found).what == f"gs://{STORE} cannot be looked at (Forbidden)"
+
+
+def test_data_that_are_not_there_are_a_failure(look, cloud):
+    del cloud.buckets[DATA]
+    assert only(failures(look("vertex", "buckets"))).what == f"no bucket gs://{DATA}"
 
 
 def test_a_bucket_elsewhere_is_a_warning(look, cloud):
@@ -624,12 +731,15 @@ def test_a_bucket_elsewhere_is_a_warning(look, cloud):
 def test_a_runner_that_may_not_write_comes_with_the_grant(look, cloud):
     cloud.writers = {"serviceAccount:other@x.iam.gserviceaccount.com"}
     found = [f for f in look("vertex", "buckets") if f.status == "warn"]
-    assert [f"{RUNNER} write" in finding.what for finding in found] == [True, True]
-    assert f"--member=serviceAccount:{RUNNER}" in found[0].fix
+    grants = {finding.what.split()[-6].strip(","): finding.fix for finding in found}
+    assert grants.keys() == {f"gs://{name}" for name in (PIPELINES, STORE, DATA)}
+    assert f"--member=serviceAccount:{RUNNER}" in grants[f"gs://{STORE}"]
+    assert grants[f"gs://{STORE}"].endswith("roles/storage.objectUser")
+    assert grants[f"gs://{DATA}"].endswith("roles/storage.objectViewer")
 
 
 def test_who_may_not_read_a_policy_is_told_so(look, cloud):
-    cloud.fail(403, "denied", "GET", f"/b/{PIPELINES}/iam")
+    cloud.hidden = {PIPELINES}
     found = [f for f in look("vertex", "buckets") if f.status == "skipped"]
     assert f"who may write to gs://{PIPELINES}" in only(found).what
 
@@ -640,7 +750,11 @@ def test_without_credentials_one_failure_says_so(look, no_login):
     assert "no application default credentials" in finding.what
     assert "gcloud auth application-default login" in finding.what
     needing = [f for f in found if "needs what failed under credentials" in f.what]
-    assert len(needing) == 4
+    assert len(needing) == 3
+    assert any("is in no registry" in finding.what for finding in failures(found))
+    pushed = look("vertex", "images", images=Images("r.example/x", TAG))
+    assert {finding.status for finding in pushed} == {"skipped"}
+    assert "needs what failed under credentials" in pushed[0].what
     assert no_login.asked("POST") == []
 
 
@@ -732,7 +846,33 @@ def test_weights_of_a_bucket_are_looked_for_there(look, bucket, monkeypatch):
     assert embedding.what == f"{bucket}/{name}"
 
 
+@pytest.mark.usefixtures("cloud")
+def test_weights_that_only_the_runner_may_read_are_no_failure(look, monkeypatch):
+    def denied(*_):
+        raise StoreError("cannot read gs://mirror: access denied")
+
+    monkeypatch.setattr("tenfold.data.gcs.CloudStorage.exists", denied)
+    encoder, _ = look("vertex", "weights", weights="gs://mirror")
+    assert encoder.status == "skipped"
+    assert "access denied; the run's tasks must be able to read it" in encoder.what
+
+
 # The command
+
+
+def test_a_system_that_does_not_tell_ends_no_examination(look, monkeypatch):
+    read = Path.read_text
+
+    def without_proc(path, *arguments, **more):
+        if path.parts[:2] == ("/", "proc"):
+            raise FileNotFoundError(2, "No such file", str(path))
+        return read(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "read_text", without_proc)
+    found = look("local", recipe="smoke")
+    warned = [finding for finding in found if finding.status == "warn"]
+    assert "/proc/meminfo" in only(warned).what
+    assert "names no weights file" in "".join(finding.what for finding in found)
 
 
 @pytest.mark.usefixtures("path")

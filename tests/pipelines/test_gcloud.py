@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from pipelines import gcloud, submit
 from pipelines.compile import compile_recipe
 from pipelines.gcloud import missing, write_requests
+from pipelines.images import ImageError, Images
 from pipelines.machines import MachineError
 from pipelines.settings import Settings
 from tenfold.cli import main
@@ -22,7 +23,7 @@ from tests.pipelines.conftest import ACCOUNT, SETTINGS, TAG
 from tests.pipelines.platforms import Server
 
 GCLOUD = shutil.which("gcloud")
-OWN = Settings.model_validate(SETTINGS)
+OWN = Settings.model_validate({**SETTINGS, "images": "r.example/tenfold"})
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,7 @@ def test_no_machine_is_large_enough_for_everything():
 def test_options_of_the_settings_reach_the_jobs(compiled, tmp_path):
     own = {
         **SETTINGS,
+        "images": "r.example/tenfold",
         "weights": "gs://weights",
         "vertex": {
             **SETTINGS["vertex"],
@@ -158,8 +160,27 @@ def test_each_file_begins_with_the_command_that_sends_it(files):
         first = path.read_text("utf-8").splitlines()[0]
         assert first == (
             f"# gcloud ai custom-jobs create --region=europe-west4"
-            f" --display-name={path.stem} --config={path}"
+            f" --display-name={path.stem} --config={path} --labels=team=kelp"
         )
+
+
+@pytest.mark.skipif(GCLOUD is None, reason="gcloud is not here")
+def test_the_command_that_a_file_begins_with_sends_key_and_labels(
+    compiled, tmp_path, endpoint
+):
+    key = "projects/a-project/locations/europe-west4/keyRings/r/cryptoKeys/k"
+    own = {**SETTINGS["vertex"], "encryption_key": key, "labels": {"a": "b", "c": ""}}
+    settings = Settings.model_validate({**OWN.model_dump(), "vertex": own})
+    directory = tmp_path / "a folder; with $more"
+    files = write_requests(compiled["winning", "vertex"], settings, directory)
+    command = files[1].read_text("utf-8").splitlines()[0].removeprefix("# ")
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (body,) = (request[3] for request in endpoint.requests)
+    assert body["encryptionSpec"] == {"kmsKeyName": key}
+    assert body["labels"] == {"a": "b", "c": ""}
 
 
 def test_a_graph_too_long_for_a_command_line_is_fetched(
@@ -193,10 +214,31 @@ def test_folds_that_are_no_more_leave_no_file(compiled, tmp_path):
 
 def test_without_all_settings_there_is_no_file(compiled, tmp_path):
     lacking = Settings.model_validate({**SETTINGS, "store": None})
+    # What an earlier compile wrote would send an old graph.
+    write_requests(compiled["winning", "vertex"], OWN, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
     assert write_requests(compiled["winning", "vertex"], lacking, tmp_path) == []
+    assert not list(tmp_path.iterdir())
     assert "missing store: give --store" in missing(lacking)
     assert missing(OWN) is None
-    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("prefix", ["tenfold", "team/tenfold"])
+def test_images_in_no_registry_get_no_file(compiled, tmp_path, prefix):
+    """Their names would mean somebody else's, at Docker Hub."""
+    own = Settings.model_validate({**SETTINGS, "images": prefix})
+    assert f"images {prefix} are in no registry" in missing(own)
+    assert write_requests(compiled["winning", "vertex"], own, tmp_path) == []
+
+
+def test_an_image_that_may_change_leaves_no_file(tmp_path):
+    images = Images("r.example/tenfold", "latest")
+    (written,) = compile_recipe(
+        "kelp", "smoke", ["vertex"], [], OWN, images, tmp_path / "graph"
+    )
+    with pytest.raises(ImageError, match="may be another one tomorrow"):
+        write_requests(written, OWN, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["graph"]
 
 
 def test_a_graph_for_kubeflow_has_no_such_files(compiled, tmp_path):
@@ -306,7 +348,8 @@ def test_the_jobs_of_one_fold_do_what_the_graph_would(
             name = str(path.relative_to(made / "data"))
             open_storage(f"{bucket}/data").upload(path, name)
     places = {"source": f"{bucket}/data", "store": f"{bucket}/store"}
-    settings = Settings.model_validate({**SETTINGS, **places})
+    prefix = compiled["smoke", "vertex"].images.prefix
+    settings = Settings.model_validate({**SETTINGS, **places, "images": prefix})
     images = compiled["smoke", "vertex"].images
     (small,) = compile_recipe(
         "kelp", "smoke", ["vertex"], SMALL, settings, images, tmp_path

@@ -6,7 +6,7 @@ import yaml
 from pipelines.compile import Compiled
 from pipelines.images import Images
 from pipelines.machines import MachineError
-from pipelines.plan import KEYS, describe, steps_of, task_counts
+from pipelines.plan import KEYS, describe, prices_of, steps_of, task_counts
 from pipelines.prices import PricesError
 from pipelines.settings import Settings
 from tenfold.challenges import challenge_names, find_challenge, load_recipe
@@ -20,7 +20,8 @@ def plan(
 ):
     loaded = load_recipe("kelp", recipe, overrides)
     compiled = Compiled(loaded, target, more.get("images", IMAGES), tmp_path / "x.yaml")
-    return describe(compiled, settings, more.get("prices"))
+    prices = prices_of(more.get("prices"), [target], settings)
+    return describe(compiled, settings, prices)
 
 
 def line(text, start):
@@ -71,7 +72,8 @@ def test_on_a_cluster_resources_are_shown_and_no_cost(tmp_path, prices):
     text = plan(tmp_path, target="kubeflow", prices=prices(MACHINE, T4, DISK))
     shown = "8 CPUs, 30 GB, 1 × NVIDIA_TESLA_T4, 8 GB shared"
     assert shown in line(text, "Train unet-b5")
-    assert "cost" not in text
+    assert "prices are of machines on vertex" in line(text, "cost")
+    assert "EUR" not in text
 
 
 def test_hours_are_published_times_by_folds(tmp_path):
@@ -119,6 +121,19 @@ def test_a_recipe_without_gpus_needs_no_hours(tmp_path):
     ]
 
 
+def test_tasks_without_gpus_are_not_priced(tmp_path, prices):
+    text = plan(tmp_path, "smoke", prices=prices(MACHINE, T4, DISK))
+    cost = line(text, "cost").removeprefix("  cost").strip()
+    assert cost == "no GPU hours; CPU tasks are not priced"
+    assert "GPU hours  none" not in text
+
+
+def test_what_is_free_costs_nothing(tmp_path, prices):
+    free = [{**item, "spot": 0.0, "on_demand": 0.0} for item in (MACHINE, T4)]
+    table = prices(*free, {"disk": "pd-ssd", "on_demand": 0.0})
+    assert "EUR 0.00, an estimate" in line(plan(tmp_path, prices=table), "cost")
+
+
 def test_cost_is_hours_by_price_and_called_an_estimate(tmp_path, prices):
     text = line(plan(tmp_path, prices=prices(MACHINE, T4, DISK)), "cost")
     assert f"EUR {65 * (1.0 + 0.5 + 100 * 0.01):.2f}, an estimate" in text
@@ -142,6 +157,23 @@ def test_prices_of_another_region_are_refused(tmp_path, prices):
     table = prices(MACHINE, T4, DISK, region="us-central1")
     with pytest.raises(PricesError, match="of us-central1, but the run is in europe"):
         plan(tmp_path, prices=table)
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_bad_prices_are_refused_before_anything_is_written(
+    tmp_path, tenfold, prices, target
+):
+    where = tmp_path / "build"
+    given = ("--recipe", "smoke", "--target", target, "--directory", where)
+    code, _, said = tenfold("compile", *given, "--prices", tmp_path / "nope.yaml")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "cannot read prices from" in said
+    table = prices(MACHINE, region="us-central1")
+    code, _, said = tenfold(
+        "compile", *given, "--prices", table, "--location", "europe-west4"
+    )
+    assert ("of us-central1, but the run" in said) == (target == "vertex")
+    assert where.exists() == (target == "kubeflow")
 
 
 def test_without_prices_no_cost_is_named(tmp_path):

@@ -308,10 +308,21 @@ def test_images_that_nodes_hold_are_noted(
     assert len(kubeflow.runs) == 1
 
 
+def test_a_dry_run_of_resuming_sends_nothing(sent, kubeflow, tenfold, settings_file):
+    sent["state"] = "FAILED"
+    own = settings_file(kubeflow__host=kubeflow.address)
+    code, out, err = tenfold("launch", "--resume", sent["run_id"], "--dry-run", *own)
+    assert code == 0, err
+    assert json.loads(out)["runtime_config"] == sent["runtime_config"]
+    assert len(kubeflow.asked("POST", "/runs")) == 1
+
+
+@pytest.mark.parametrize("name", ["smoke", "winning"])
 def test_a_graph_of_another_target_is_refused(
-    refused, compiled, kubeflow, settings_file
+    refused, compiled, kubeflow, settings_file, name
 ):
-    path = compiled["winning", "vertex"].path
+    """One without a GPU, too, in which nothing else is Vertex AI's."""
+    path = compiled[name, "vertex"].path
     given = ["--compiled", path, *settings_file(kubeflow__host=kubeflow.address)]
     error = refused("launch", "--target", "kubeflow", *given)
     assert "compile it with --target kubeflow" in error

@@ -194,6 +194,8 @@ def test_equal_content_is_sent_once(launch, sent, vertex, state):
         {"source": "gs://a-project-data/other"},
         {"store": "gs://a-project-store/other"},
         {"vertex__pipeline_root": "gs://a-project-pipelines/other"},
+        {"vertex__network": "projects/1/global/networks/n"},
+        {"vertex__encryption_key": "projects/p/locations/l/keyRings/r/cryptoKeys/k"},
         {"name": "smoke"},
     ],
 )
@@ -245,7 +247,7 @@ def test_an_answer_that_is_lost_makes_no_second_run(launch, vertex):
 
 
 def test_a_run_that_somebody_else_has_just_sent_is_taken(launch, sent, vertex):
-    vertex.fail(404, "The PipelineJob does not exist", method="GET")
+    vertex.lags = True
     code, out, _ = launch()
     assert code == 0
     assert len(created(vertex)) == 2
@@ -305,6 +307,102 @@ def test_resuming_sends_the_same_inputs_under_the_next_number(
     assert name == f"{sent[:-1]}2"
     assert second == first
     assert f"tenfold resume {sent[:-1]}2" in out
+
+
+@pytest.mark.parametrize("verb", [("resume",), ("launch", "--resume")])
+def test_a_dry_run_of_resuming_sends_nothing(
+    sent, vertex, tenfold, settings_file, verb
+):
+    vertex.job(sent).update(FAILED)
+    given = (sent, "--target", "vertex", "--dry-run", *settings_file())
+    code, out, err = tenfold(*verb, *given)
+    assert code == 0, err
+    ((_, first),) = created(vertex)
+    job = PipelineJob()
+    json_format.ParseDict(json.loads(out), PipelineJob.pb(job))
+    assert plain(job) == first
+    assert err.strip().endswith(f"pipelineJobId={sent[:-1]}2")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--set", "split.k=3"], "--set"),
+        (["--source", "gs://b/other", "--store", "gs://b/s"], "--source, --store"),
+        (["--tags", ""], "--tags"),
+        (["--compiled", "graph.yaml"], "--compiled"),
+        (["--service-account", "me@p.iam.gserviceaccount.com"], "--service-account"),
+        (
+            ["--pipeline-root", "gs://b/root", "-r", "smoke"],
+            "--recipe, --pipeline-root",
+        ),
+    ],
+)
+def test_resuming_takes_nothing_that_it_cannot_honour(
+    sent, vertex, refused, settings_file, given, named
+):
+    vertex.job(sent).update(FAILED)
+    error = refused("launch", "--resume", sent, *given, *settings_file())
+    assert f"leave out {named};" in error
+    assert len(created(vertex)) == 1
+
+
+def test_an_attempt_that_was_deleted_is_not_sent_beside_a_later_one(
+    launch, sent, vertex, tenfold, settings_file
+):
+    for _ in range(3):
+        vertex.job(f"{sent[:-1]}{len(vertex.jobs)}").update(FAILED)
+        tenfold("resume", sent, *settings_file())
+    del vertex.jobs[f"{PARENT}/pipelineJobs/{sent}"]
+    other = json.loads(json.dumps(vertex.job(f"{sent[:-1]}2")))
+    other["name"] = f"{PARENT}/pipelineJobs/{sent[:-1]}other-9"
+    vertex.jobs[other["name"]] = other
+    code, out, err = launch()
+    assert code == 0, err
+    assert f"{sent[:-1]}4 is pending already" in out
+    assert len(created(vertex)) == 4
+
+
+def test_another_identity_is_another_run(launch):
+    """Who launched as the wrong one need not resume that run."""
+    other = "other@a-project.iam.gserviceaccount.com"
+    # A graph without a GPU says nothing of it.
+    _, out, err = launch("--dry-run", name="smoke")
+    _, other_out, other_err = launch(
+        "--dry-run", name="smoke", vertex__service_account=other
+    )
+    one, two = json.loads(out), json.loads(other_out)
+    assert (one.pop("serviceAccount"), two.pop("serviceAccount")) == (ACCOUNT, other)
+    assert one == two
+    assert err != other_err
+
+
+@pytest.mark.parametrize(
+    ("account", "who"),
+    [
+        ("other@a-project.iam.gserviceaccount.com", "other@a-project"),
+        ("''", "no identity of yours"),
+    ],
+)
+def test_jobs_that_would_run_as_somebody_else_are_refused(
+    refused, compiled, settings_file, tmp_path, vertex, account, who
+):
+    text = compiled["winning", "vertex"].path.read_text("utf-8")
+    path = tmp_path / "graph.yaml"
+    path.write_text(
+        text.replace(f"defaultValue: {ACCOUNT}", f"defaultValue: {account}")
+    )
+    given = ["--target", "vertex", "--compiled", path, *settings_file()]
+    error = refused("launch", *given)
+    assert f"was compiled to run as {who}" in error
+    assert f"compile it again with --service-account {ACCOUNT}" in error
+    assert not vertex.requests
+
+
+def test_an_accelerator_that_the_region_lacks_is_refused(launch, refused, vertex):
+    error = launch(run=refused, vertex__location="me-central2")
+    assert "me-central2 has no NVIDIA_TESLA_T4 for training" in error
+    assert not vertex.requests
 
 
 def test_resume_is_an_option_of_the_script_too(sent, vertex, settings_file, tenfold):
@@ -387,7 +485,6 @@ def test_waiting_for_a_run_that_fails_fails_and_says_why(launch, vertex, refused
 
 def test_waiting_survives_a_service_in_trouble(launch, vertex):
     vertex.course = [job("RUNNING"), job("SUCCEEDED")]
-    vertex.fail(404, "no such job", method="GET")
     vertex.fail(503, method="GET")
     vertex.fail(503, method="GET")
     assert launch("--wait")[0] == 0
@@ -494,7 +591,8 @@ def test_an_image_without_a_registry_is_out_of_reach(
 ):
     prefix = registry.prefix
     given = with_image(compiled, tmp_path, lambda t: t.replace(prefix, "tenfold"))
-    assert "is in no registry" in refused("launch", *given, *settings_file())
+    for dry in ([], ["--dry-run"]):
+        assert "is in no registry" in refused("launch", *given, *dry, *settings_file())
     assert not created(vertex)
 
 
@@ -514,6 +612,26 @@ def test_another_file_is_no_graph(refused, settings_file, tmp_path, text):
     path.write_text(text)
     given = ["--target", "vertex", "--compiled", path, *settings_file()]
     assert "is not a compiled graph" in refused("launch", *given)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("# Title\n\n```console\n$ a: b: c\n```\n", "line 3: "),
+        ("a: [1\nb: 2", "line 2: "),
+        ("a\x00b", "unacceptable character #x0000"),
+    ],
+)
+def test_a_file_that_is_no_yaml_gets_one_line(
+    tenfold, settings_file, tmp_path, text, fault
+):
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    given = ["--target", "vertex", "--compiled", path, *settings_file()]
+    code, _, err = tenfold("launch", *given)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert f"cannot read a compiled graph from {path}: {fault}" in err
 
 
 def test_a_graph_in_a_bucket_is_read(tenfold, bucket, compiled, settings_file):
@@ -593,7 +711,8 @@ def test_sending_needs_no_kfp(launch, compiled, vertex, tmp_path, settings_file)
     from pipelines.settings import load_settings
 
     _, out, err = launch("--dry-run")
-    own = load_settings(Path(settings_file()[1]))
+    flags = {"images": compiled["winning", "vertex"].images.prefix}
+    own = load_settings(Path(settings_file()[1]), flags)
     files = write_requests(compiled["winning", "vertex"], own, tmp_path)
     spec = yaml.safe_load(files[1].read_text("utf-8"))
     command = spec["workerPoolSpecs"][0]["containerSpec"]["command"]

@@ -176,17 +176,38 @@ def test_a_compiled_target_writes_a_file_and_runs_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     arguments = ["sweep", "kelp", "--sweep", sweep_file(tmp_path), "-t", target]
-    arguments += ["--set", f"{MEMBER}.training.epochs=5"]
+    arguments += ["--set", f"{MEMBER}.training.epochs=5", "--source", "gs://data"]
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code in (0, None)
     path = Path("build") / f"kelp-sweep-tiny-{target}.yaml"
-    assert capsys.readouterr().out.strip() == str(path)
+    shown = capsys.readouterr()
+    assert "2 trials of unet-quantile on fold 0, 2 at once" in shown.out
+    assert f"\n{path}\n" in shown.out
+    command = shown.out.strip().splitlines()[-1]
+    wanted = f"--target {target} --compiled {path} --source gs://data --store STORE"
+    assert command.endswith(f"pipelines/submit.py {wanted}")
+    assert "warning: " in shown.err
     graph = next(yaml.safe_load_all(path.read_text()))
     given = graph["root"]["dag"]["tasks"]["ingest"]["inputs"]["parameters"]
     recipe = recipe_from_json(given["recipe"]["runtimeValue"]["constant"])
     assert recipe.members[0].training.epochs == 5
     assert not Path("runs").exists()
+
+
+def test_trials_run_as_the_identity_that_is_given(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    account = "runner@a-project.iam.gserviceaccount.com"
+    gpu = ("profiles.train.gpu=NVIDIA_L4", "profiles.train.gpus=1")
+    gpu += ("profiles.train.disk_gb=100",)
+    given = ["--location", "europe-west4", "--service-account", account]
+    arguments = ["sweep", "kelp", "--sweep", sweep_file(tmp_path), "-t", "vertex"]
+    with pytest.raises(SystemExit):
+        main([*arguments, *given, *(word for g in gpu for word in ("--set", g))])
+    assert " ".join(given) in capsys.readouterr().out
+    graph = yaml.safe_load(Path("build/kelp-sweep-tiny-vertex.yaml").read_text())
+    parameters = graph["components"]["comp-trial"]["inputDefinitions"]["parameters"]
+    assert parameters["service_account"]["defaultValue"] == account
 
 
 @pytest.mark.parametrize("target", ["local", *COMPILED])

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.watch import references
 from tenfold.challenges import find_challenge
 from tenfold.challenges.kelp.tiles import unpack_mask
-from tenfold.errors import RecipeError, TrainingError
+from tenfold.errors import RecipeError, SourceError, TrainingError
 from tenfold.progress import LOG_FILE
 from tenfold.stages import fold, prepare, rank, trial
 from tenfold.stages.context import OK, Context
@@ -299,6 +300,72 @@ def test_data_are_prepared_once_unless_a_trial_reads_others(bench):
     assert bench.entry(same).inputs["dataset"] == f"ingest/{data}"
     assert bench.entry(other).inputs["dataset"] != f"ingest/{data}"
     assert len(bench.ranking(sweep)["trials"]) == 2
+
+
+def change_data(bench, folder):
+    """Let the source hold other data than when the sweep began."""
+    shutil.copytree(bench.source, folder)
+    bench.source = str(folder)
+    (folder / "more.txt").write_text("of another day")
+
+
+def run_after_a_change(bench, sweep, number, folder):
+    recipe, plan = sweep
+    context = bench.context(recipe)
+    data, folds = prepare.run(context, bench.source)
+    change_data(bench, folder)
+    return data, trial.run(context, data, folds, bench.source, plan, number)
+
+
+def test_trials_of_the_same_data_do_not_read_the_source_again(bench, tmp_path):
+    data, done = run_after_a_change(bench, planned(), 0, tmp_path / "changed")
+    assert bench.entry(done).inputs["dataset"] == data.address
+
+
+def test_a_trial_that_reads_a_source_that_has_changed_is_refused(bench, tmp_path):
+    sweep = planned(axes={INDICES: [["DEMWM", "NDVI"], ["NDVI", "GNDVI", "MVI"]]})
+    with pytest.raises(SourceError, match="other data than when the sweep began"):
+        run_after_a_change(bench, sweep, 1, tmp_path / "changed")
+    assert bench.engine.fitted == []
+
+
+@pytest.mark.parametrize("other", ["seed=7", "split.k=3", "data.shard_samples=5"])
+def test_a_trial_with_folds_of_its_own_prepares_them(bench, other):
+    option, _, value = other.partition("=")
+    sweep = planned(axes={option: [int(value)]})
+    data, folds = prepare.run(bench.context(sweep[0]), bench.source)
+    inputs = bench.entry(bench.trial(sweep, 0)).inputs
+    assert (inputs["dataset"], inputs["folds"]) != (data.address, folds.address)
+
+
+def test_a_long_reason_is_cut_and_the_trial_still_counted(bench, tmp_path):
+    for reason in ("x" * 10_000, "é\n" * 5_000):
+        bench.engine.fails = {0.9: TrainingError(reason)}
+        failed = bench.trial(planned(), 1)
+        failed.write(tmp_path / "result")
+        assert references(tmp_path) == [failed]
+        assert failed.reason.endswith("…")
+        assert reason.startswith(failed.reason[:-1])
+        assert 300 < len(failed.reason) <= 2001
+
+
+def test_scores_by_other_weights_files_end_nobody(bench, tmp_path, monkeypatch):
+    weights = tmp_path / "encoder.safetensors"
+    kelp = type(find_challenge("kelp").model.task(*task_of(planned(MEDIAN))))
+    monkeypatch.setattr(kelp, "files", lambda _: {"encoder": weights})
+    weights.write_bytes(b"one")
+    bench.trials(planned(MEDIAN, {RATE: [0.6, 0.9]}))
+    weights.write_bytes(b"two")
+    done = bench.trial(planned(MEDIAN, {RATE: [0.1]}), 0)
+    assert not bench.entry(done).json(METRICS)["stopped"]
+    weights.write_bytes(b"one")
+    done = bench.trial(planned(MEDIAN, {RATE: [0.1]}), 0)
+    assert bench.entry(done).json(METRICS)["stopped"]
+
+
+def task_of(sweep):
+    recipe, plan = sweep
+    return recipe, recipe.member(plan.member)
 
 
 def test_where_a_training_is_shown_is_no_part_of_it(bench, tmp_path, monkeypatch):

@@ -124,3 +124,12 @@ def test_the_environment_names_the_place_and_a_person_before_vertex(
     board_of("other", progress).show([row])
     assert shown(tmp_path / "own" / "other") == {"val/score": [(1, 0.5)]}
     assert not (tmp_path / "vertex" / "other").exists()
+
+
+def test_what_tensorboard_cannot_take_does_not_end_a_training(tmp_path):
+    progress = make_workspace(tmp_path / "work").progress
+    board = Board(str(tmp_path / "board"), "run", progress)
+    for epoch in (1.0, 2.0):
+        board.show([{"epoch": epoch, "val/score": "no number"}])
+    (failure,) = failures(tmp_path / "work")
+    assert "no number" in failure["message"] or "str" in failure["message"]

@@ -202,7 +202,10 @@ resource "google_container_node_pool" "this" {
         type  = guest_accelerator.value
         count = 1
         gpu_driver_installation_config {
-          gpu_driver_version = "DEFAULT"
+          # PyTorch's CUDA 13 needs 580.65.06 or later. The default driver was 535.274.02,
+          # the latest above 580.65, in February 2026: github.com/rapidsai/deployment,
+          # issue 656 and pull request 659.
+          gpu_driver_version = "LATEST"
         }
       }
     }
