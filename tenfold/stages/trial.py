@@ -23,7 +23,7 @@ from tenfold.sweep import Plan, trial_recipe
 from tenfold.training.engines import Resume
 from tenfold.training.rivals import Rivals
 
-PARTS = ("model", "scoring")
+PARTS = ("reader", "model", "scoring")
 #: Folder of the store where trials publish their scores as they go.
 SCORES = "sweeps"
 
