@@ -37,12 +37,7 @@ class Containers:
         Raises:
             TargetError: saying what to do first.
         """
-        for option, address in (("--source", source), ("--store", store)):
-            if open_storage(address).local_path is None:
-                raise TargetError(
-                    f"{option} {address}: containers here run without a network; give"
-                    " a local folder, or use --target local"
-                )
+        self.check(source, store)
         missing = missing_images(recipe, tree_images(self.prefix))
         if missing:
             raise TargetError(
@@ -50,6 +45,15 @@ class Containers:
             )
         Path(store).mkdir(parents=True, exist_ok=True)
         _give(Path(store), *container_user())
+
+    def check(self, source: str, store: str) -> None:
+        """Refuse places that containers without a network cannot reach."""
+        for option, address in (("--source", source), ("--store", store)):
+            if open_storage(address).local_path is None:
+                raise TargetError(
+                    f"{option} {address}: containers here run without a network; give"
+                    " a local folder, or use --target local"
+                )
 
     @contextlib.contextmanager
     def lent(self, root: Path) -> Iterator[None]:

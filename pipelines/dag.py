@@ -13,8 +13,6 @@ from pipelines.images import Images
 from pipelines.targets import Target, TargetError, parallel_folds, profile_of
 from tenfold.recipe import Member, Recipe
 
-#: Vertex AI gathers no more outputs of a loop (kubeflow/kubeflow issue 7513).
-MOST_GATHERED = 100
 #: KFP tells a task its recipe in one argument, and Linux takes no longer one.
 MOST_RECIPE_BYTES = 100_000
 
@@ -91,13 +89,6 @@ def check_size(recipe: Recipe) -> None:
     Raises:
         TargetError: saying which number to lower.
     """
-    loops = {"split.k": recipe.split.k, "predict.workers": recipe.predict.workers}
-    for option, count in loops.items():
-        if count > MOST_GATHERED:
-            raise TargetError(
-                f"{option} is {count}, but a graph gathers at most {MOST_GATHERED}"
-                " outputs of one loop (a limit of Vertex AI); lower it"
-            )
     size = len(recipe.to_json())
     if size > MOST_RECIPE_BYTES:
         raise TargetError(

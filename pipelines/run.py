@@ -86,6 +86,8 @@ def run(
         made = synthesise(loaded, RUNS.absolute() / "data")
         source, truth = str(made / "data"), str(made / "truth")
     source = from_anywhere(source)
+    if engine is not None:
+        engine.check(source, address)
     record = RunRecord(
         recipe=loaded.to_json(),
         source=source,

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tenfold.errors import RecipeError
 
+#: Vertex AI gathers no more outputs of a loop (kubeflow/kubeflow issue 7513).
+MOST_GATHERED = 100
+
 Json = dict[str, Any]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -162,7 +165,7 @@ class Member(Section):
 class PredictOptions(Section):
     """Inference over the test samples."""
 
-    workers: int = Field(1, ge=1, le=100, description="tasks that share the shards")
+    workers: int = Field(1, ge=1, description="tasks that share the shards")
     batch: int = Field(8, ge=1)
     resident: int = Field(
         12, ge=1, description="members kept in memory; more are cycled by shard"
@@ -206,8 +209,13 @@ class Recipe(Section):
         for member in self.members:
             if member.profile not in known:
                 raise ValueError(f"member {member.name}: no profile {member.profile!r}")
-        if self.split.k > 100:
-            raise ValueError("a graph gathers at most 100 folds (a limit of Vertex AI)")
+        loops = {"split.k": self.split.k, "predict.workers": self.predict.workers}
+        for option, count in loops.items():
+            if count > MOST_GATHERED:
+                raise ValueError(
+                    f"{option} is {count}, but a graph gathers at most {MOST_GATHERED}"
+                    " outputs of one loop (a limit of Vertex AI); lower it"
+                )
         return self
 
     def member(self, name: str) -> Member:
