@@ -474,7 +474,7 @@ def test_a_member_is_found_by_name_or_the_others_are_listed():
 
 def test_more_folds_than_a_graph_can_gather_are_refused():
     assert mine("split.k=100").split.k == 100
-    assert "at most 100 folds" in refused("split.k=101")
+    assert "at most 100 outputs" in refused("split.k=101")
 
 
 def test_averaged_weights_need_an_average():
