@@ -26,7 +26,7 @@ SETTINGS = Settings.model_validate(
         "vertex": {
             "project": "a-project",
             "location": "us-central1",
-            "pipeline_root": "gs://a-project-pipelines/root",
+            "pipeline_root": "gs://a-project-pipelines/kfp",
             "service_account": "runner@a-project.iam.gserviceaccount.com",
             "experiment": "an-experiment",
             "tensorboard": "projects/1/locations/us-central1/tensorboards/2",

@@ -157,7 +157,7 @@ def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
             logs = job["base_output_directory"]
             if stage == "train":
                 assert job["tensorboard"] == SETTINGS.vertex.tensorboard
-                root = "gs://a-project-pipelines/root/tensorboard/"
+                root = "gs://a-project-pipelines/kfp/tensorboard/"
                 assert logs.startswith(root + "{{$.pipeline_job_uuid}}/train-")
             else:
                 assert (job["tensorboard"], logs) == ("", "")
@@ -192,7 +192,7 @@ def test_each_file_loads_in_its_own_client(compiled, challenge, recipe, target):
     job = aiplatform.PipelineJob(
         display_name="test",
         template_path=str(path),
-        pipeline_root="gs://bucket/root",
+        pipeline_root="gs://bucket/kfp",
         parameter_values={**parameters, "tags": "trial"},
         project="project",
         location="us-central1",

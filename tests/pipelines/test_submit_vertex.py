@@ -333,7 +333,7 @@ def test_a_dry_run_of_resuming_sends_nothing(
         (["--compiled", "graph.yaml"], "--compiled"),
         (["--service-account", "me@p.iam.gserviceaccount.com"], "--service-account"),
         (
-            ["--pipeline-root", "gs://b/root", "-r", "smoke"],
+            ["--pipeline-root", "gs://b/kfp", "-r", "smoke"],
             "--recipe, --pipeline-root",
         ),
     ],
@@ -553,8 +553,8 @@ def test_data_out_of_reach_is_refused(launch, vertex, refused, changes):
 
 
 def test_a_pipeline_root_outside_cloud_storage_is_refused(launch, refused):
-    error = launch("--pipeline-root", "/tmp/root", run=refused)
-    assert "/tmp/root is not a gs:// folder" in error
+    error = launch("--pipeline-root", "/tmp/kfp", run=refused)
+    assert "/tmp/kfp is not a gs:// folder" in error
 
 
 def with_image(compiled, tmp_path, change):
