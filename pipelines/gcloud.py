@@ -7,9 +7,10 @@ import yaml
 
 from pipelines.compile import Compiled
 from pipelines.machines import LEAST_DISK_GB, MachineError, machine_for
+from pipelines.pinning import check_images
 from pipelines.registry import Name
 from pipelines.settings import Settings
-from pipelines.submit import check_images, graph_of, inline, read_graph
+from pipelines.submit import graph_of, inline, read_graph
 from pipelines.targets import profile_of
 from pipelines.vertex import needed, request_of
 from tenfold.data.files import (

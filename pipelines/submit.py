@@ -8,7 +8,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +17,7 @@ from typing import Any, Protocol
 import typer
 import yaml
 
-from pipelines.images import ImageError, is_pinned
-from pipelines.registry import Name, find_digest
+from pipelines.pinning import check_images, pinned
 from pipelines.settings import Settings, in_one_line
 from pipelines.targets import TargetError, find_target
 from tenfold.errors import TenfoldError
@@ -26,14 +25,11 @@ from tenfold.recipe import Json, digest_of
 
 #: Between two looks at a run: Vertex AI counts requests by the minute.
 POLL_SECONDS = 20.0
-#: What Google's converter starts custom jobs with; its tags are versions.
-LAUNCHER = "gcr.io/ml-pipeline/google-cloud-pipeline-components:2.22.0"
 
 SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
 
 _INLINE = "data:application/gzip;base64,"
-_IMAGE_KEYS = ("image", "image_uri", "imageUri")
 _ATTEMPT = re.compile(r"(.+)-(\d{1,6})")
 _VERTEX_RUN = re.compile(
     r"(projects/[^/]+/locations/[^/]+/pipelineJobs/)?tenfold-[a-z0-9-]+"
@@ -368,58 +364,6 @@ def require_addresses(settings: Settings, schemes: Sequence[str], where: str) ->
             )
 
 
-def images_of(value: Any) -> set[str]:
-    """Find the images in a body, those inside the specs of custom jobs too."""
-    if isinstance(value, list):
-        return set().union(*map(images_of, value))
-    if not isinstance(value, Mapping):
-        return set()
-    named = {value[key] for key in _IMAGE_KEYS if isinstance(value.get(key), str)}
-    return named.union(*map(images_of, value.values()))
-
-
-def check_images(body: Json, nodes_hold_images: bool) -> list[str]:
-    """Return a body's own images, if their names will do; no registry is asked.
-
-    Args:
-        body: what is to be sent.
-        nodes_hold_images: let names without a registry be.
-
-    Raises:
-        ImageError: naming the image that may change, or that nobody can pull.
-    """
-    images = sorted(images_of(body) - {LAUNCHER})
-    for image in images:
-        if not is_pinned(image):
-            raise ImageError(
-                f"image {image} may be another one tomorrow; compile the graph with"
-                " the tag of this tree or with --digests"
-            )
-        if not Name.of(image).registry and not nodes_hold_images:
-            raise ImageError(
-                f"image {image} is in no registry; give one as --images, e.g."
-                " europe-west4-docker.pkg.dev/PROJECT/REPOSITORY"
-            )
-    return images
-
-
-def pinned(body: Json, nodes_hold_images: bool) -> Json:
-    """Return a body whose images are all there, each by its digest.
-
-    Raises:
-        ImageError: as of `check_images`, or naming the image that is missing.
-    """
-    digests = {}
-    for image in check_images(body, nodes_hold_images):
-        name = Name.of(image)
-        if name.registry:
-            digests[image] = f"{name.unversioned}@{_digest(image)}"
-        else:
-            typer.echo(f"not checked, since it is in no registry: {image}", err=True)
-    replaced: Json = _replace(body, digests)
-    return replaced
-
-
 def _show(platform: Platform, body: Json, name: str) -> None:
     typer.echo(f"POST {platform.address(name)}", err=True)
     typer.echo(json.dumps(body, indent=2))
@@ -508,25 +452,6 @@ def _bytes_of(data: str) -> bytes:
         folder, _, name = data.rpartition("/")
         return open_storage(folder).read_bytes(name)
     return Path(data).read_bytes()
-
-
-def _digest(image: str) -> str:
-    digest = find_digest(image)
-    if digest is None:
-        prefix, _, _ = Name.of(image).unversioned.rpartition("/")
-        raise ImageError(
-            f"image {image} is not in its registry: tenfold images push --images"
-            f" {prefix}"
-        )
-    return digest
-
-
-def _replace(value: Any, images: Mapping[str, str]) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _replace(inner, images) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_replace(inner, images) for inner in value]
-    return images.get(value, value) if isinstance(value, str) else value
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipelines.doctor.findings import Finding, Patient
 from pipelines.images import ROOT, is_pinned
+from pipelines.pinning import pinned
 from pipelines.plan import images_of
 from pipelines.registry import Name
-from pipelines.submit import pinned
 from tenfold.data.storage import open_storage
 from tenfold.data.weights import DEFAULT_MIRROR, MIRROR_VARIABLE, SUMS
 from tenfold.errors import StoreError

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipelines import submit
+from pipelines import pinning, submit
 from tests.pipelines.conftest import TAG
 
 
@@ -59,7 +59,7 @@ def test_nodes_and_shared_memory_travel_with_the_graph(sent):
 
 
 def test_every_image_goes_by_the_digest_its_registry_has(sent, registry):
-    assert submit.images_of(sent["pipeline_spec"]) == {
+    assert pinning.images_of(sent["pipeline_spec"]) == {
         f"{registry.prefix}/tenfold-python-{kind}@"
         + registry.digests[f"tenfold/tenfold-python-{kind}", TAG]
         for kind in ("cpu", "torch")

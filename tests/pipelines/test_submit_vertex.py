@@ -12,7 +12,7 @@ import yaml
 from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import json_format
 
-from pipelines import submit
+from pipelines import pinning, submit
 from pipelines.images import pins
 from tests.pipelines.conftest import ACCOUNT, TAG
 
@@ -97,9 +97,9 @@ def test_tasks_decide_on_caching_and_none_caches(vertex):
 
 @pytest.mark.usefixtures("sent")
 def test_every_image_goes_by_the_digest_its_registry_has(vertex, registry):
-    images = submit.images_of(created(vertex)[0][1])
-    assert submit.LAUNCHER in images
-    pulled = images - {submit.LAUNCHER}
+    images = pinning.images_of(created(vertex)[0][1])
+    assert pinning.LAUNCHER in images
+    pulled = images - {pinning.LAUNCHER}
     assert pulled == {
         f"{registry.prefix}/tenfold-python-{kind}@"
         + registry.digests[f"tenfold/tenfold-python-{kind}", TAG]
@@ -110,8 +110,8 @@ def test_every_image_goes_by_the_digest_its_registry_has(vertex, registry):
 def test_the_launcher_is_the_one_the_converter_names():
     from google_cloud_pipeline_components._image import GCPC_IMAGE_TAG
 
-    assert GCPC_IMAGE_TAG == submit.LAUNCHER
-    assert pins()["LAUNCHER_IMAGE"].partition("@")[0] == submit.LAUNCHER
+    assert GCPC_IMAGE_TAG == pinning.LAUNCHER
+    assert pins()["LAUNCHER_IMAGE"].partition("@")[0] == pinning.LAUNCHER
 
 
 def test_the_page_and_the_way_to_resume_are_printed(launch):
@@ -734,4 +734,4 @@ def test_sending_needs_no_kfp(launch, compiled, vertex, tmp_path, settings_file)
     assert done.returncode == 0, done.stderr
     ((name, body),) = created(vertex)
     assert err.strip().endswith(f"={name}")
-    assert submit.pinned(json.loads(out), False) == body
+    assert pinning.pinned(json.loads(out), False) == body
