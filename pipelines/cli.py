@@ -27,7 +27,8 @@ from pipelines.options import (
     Weights,
     own_settings,
 )
-from tenfold.cli import Challenge, Overrides, RecipeName, app, run_app
+from tenfold.cli import app, run_app
+from tenfold.cli.shared import Challenge, Overrides, RecipeName
 
 GRAPH, IMAGES = "The whole graph", "Images"
 

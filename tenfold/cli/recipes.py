@@ -1,0 +1,54 @@
+"""Verbs about recipes."""
+
+from typing import Annotated
+
+import typer
+
+from tenfold.cli.app import app
+from tenfold.cli.shared import Challenge, Overrides
+
+recipes = typer.Typer(
+    help="List, show and check recipes.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(recipes, name="recipes")
+
+
+@recipes.command("list")
+def recipes_list() -> None:
+    """List the recipes of every challenge."""
+    from tenfold.challenges import challenge_names, find_challenge, load_recipe
+
+    for name in challenge_names():
+        for preset in find_challenge(name).recipes():
+            recipe = load_recipe(name, preset)
+            typer.echo(f"{name:10s} {preset:10s} {recipe.about}")
+            typer.echo(f"{'':21s} {recipe.lands_near}")
+
+
+@recipes.command("show")
+def recipes_show(
+    challenge: Challenge,
+    recipe: Annotated[str, typer.Argument(help="preset, or path of a YAML file")],
+    overrides: Overrides = None,
+) -> None:
+    """Print a recipe whole, defaults and overrides filled in, as YAML."""
+    import yaml
+
+    from tenfold.challenges import load_recipe
+
+    loaded = load_recipe(challenge, recipe, overrides or ())
+    dump = loaded.model_dump(mode="json")
+    typer.echo(yaml.safe_dump(dump, sort_keys=False, allow_unicode=True))
+
+
+@recipes.command("check")
+def recipes_check(
+    challenge: Challenge,
+    recipe: Annotated[str, typer.Argument(help="preset, or path of a YAML file")],
+    overrides: Overrides = None,
+) -> None:
+    """Validate a recipe and print its digest."""
+    from tenfold.challenges import load_recipe
+
+    loaded = load_recipe(challenge, recipe, overrides or ())
+    typer.echo(f"{challenge}/{loaded.name} is valid; digest {loaded.digest()[:16]}")

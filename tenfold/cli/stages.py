@@ -1,0 +1,263 @@
+"""The verbs of the stages, on files that name store entries."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenfold.cli.app import app
+from tenfold.cli.shared import (
+    Challenge,
+    Named,
+    Out,
+    Overrides,
+    RecipeName,
+    StoreUri,
+    context_of,
+    finish,
+    read,
+)
+
+STAGES, OUTSIDE = "One stage at a time", "Outside the graph"
+
+
+@app.command(rich_help_panel=STAGES)
+def ingest(
+    challenge: Challenge,
+    source: Annotated[
+        str, typer.Option(help="folder, zip or tar archive, gs:// or s3:// address")
+    ],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="an unusable file is an error")
+    ] = False,
+) -> None:
+    """Read the raw data, check every file, and pack it for training."""
+    from tenfold.stages import ingest as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    finish(context, stage.run(context, source, strict), out)
+
+
+@app.command(rich_help_panel=STAGES)
+def group(
+    challenge: Challenge,
+    dataset: Named,
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Find near-duplicates and put them into one group."""
+    from tenfold.stages import group as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    finish(context, stage.run(context, read(dataset)), out)
+
+
+@app.command(rich_help_panel=STAGES)
+def split(
+    challenge: Challenge,
+    dataset: Named,
+    groups: Named,
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Make folds that no group crosses, with the proof."""
+    from tenfold.stages import split as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    finish(context, stage.run(context, read(dataset), read(groups)), out)
+
+
+@app.command(rich_help_panel=STAGES)
+def train(
+    challenge: Challenge,
+    dataset: Named,
+    folds: Named,
+    member: Annotated[str, typer.Option(help="name of a model of the recipe")],
+    fold: Annotated[int, typer.Option(help="the fold that is held out, from 0")],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+    resume: Annotated[
+        str,
+        typer.Option(
+            help="auto: go on from a checkpoint if there is one; must: refuse to"
+            " start over; never: start over"
+        ),
+    ] = "auto",
+) -> None:
+    """Train one model on all folds but one."""
+    from tenfold.errors import RecipeError
+    from tenfold.stages import train as stage
+
+    if resume not in ("auto", "must", "never"):
+        raise RecipeError(f"--resume {resume}: it is auto, must or never")
+    context = context_of(challenge, recipe, overrides, store)
+    done = stage.run(
+        context,
+        read(dataset),
+        read(folds),
+        member,
+        fold,
+        resume,  # type: ignore[arg-type]
+    )
+    finish(context, done, out)
+
+
+@app.command(rich_help_panel=STAGES)
+def evaluate(
+    challenge: Challenge,
+    dataset: Named,
+    folds: Named,
+    member: Annotated[str, typer.Option(help="name of a model of the recipe")],
+    trained: Annotated[
+        list[Path], typer.Option(help="file a fold of the model wrote; repeatable")
+    ],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+    earlier: Annotated[
+        Path | None, typer.Option(help="leaderboard of the model before this one")
+    ] = None,
+) -> None:
+    """Join all folds of one model and add it to the leaderboard."""
+    from tenfold.stages import evaluate as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    done = stage.run(
+        context,
+        read(dataset),
+        read(folds),
+        member,
+        [read(path) for path in trained],
+        read(earlier) if earlier else None,
+    )
+    finish(context, done, out)
+
+
+@app.command(rich_help_panel=STAGES)
+def tune(
+    challenge: Challenge,
+    dataset: Named,
+    folds: Named,
+    leaderboard: Named,
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Choose weights and thresholds on out-of-fold predictions alone."""
+    from tenfold.stages import tune as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    done = stage.run(context, read(dataset), read(folds), read(leaderboard))
+    finish(context, done, out)
+
+
+@app.command(rich_help_panel=STAGES)
+def predict(
+    challenge: Challenge,
+    dataset: Named,
+    decision: Named,
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+    worker: Annotated[int, typer.Option(help="which share of the test samples")] = 0,
+) -> None:
+    """Run the whole ensemble over a share of the test samples."""
+    from tenfold.stages import predict as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    finish(context, stage.run(context, read(dataset), read(decision), worker), out)
+
+
+@app.command(rich_help_panel=STAGES)
+def submit(
+    challenge: Challenge,
+    dataset: Named,
+    predictions: Annotated[
+        list[Path], typer.Option(help="file a predict worker wrote; repeatable")
+    ],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Write the competition's own files and check them by reading them back."""
+    from tenfold.stages import submit as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    parts = [read(path) for path in predictions]
+    finish(context, stage.run(context, read(dataset), parts), out)
+
+
+@app.command(rich_help_panel=STAGES)
+def preview(
+    challenge: Challenge,
+    dataset: Named,
+    submission: Named,
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Show predictions worth a look, and say what seems odd."""
+    from tenfold.stages import preview as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    finish(context, stage.run(context, read(dataset), read(submission)), out)
+
+
+@app.command(rich_help_panel=OUTSIDE)
+def prepare(
+    challenge: Challenge,
+    source: Annotated[
+        str, typer.Option(help="folder, zip or tar archive, gs:// or s3:// address")
+    ],
+    store: StoreUri,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="folder for dataset.json and folds.json")
+    ],
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Make what every fold is trained on: data set, groups and folds."""
+    from tenfold.stages import prepare as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    dataset, folds = stage.run(context, source)
+    finish(context, dataset, out / "dataset.json")
+    finish(context, folds, out / "folds.json")
+
+
+@app.command(rich_help_panel=OUTSIDE)
+def fold(
+    challenge: Challenge,
+    source: Annotated[
+        str, typer.Option(help="folder, zip or tar archive, gs:// or s3:// address")
+    ],
+    member: Annotated[str, typer.Option(help="name of a model of the recipe")],
+    fold: Annotated[int, typer.Option(help="the fold that is held out, from 0")],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Train one fold from raw data; what comes before is in the store, or is made."""
+    from tenfold.stages import prepare as before
+    from tenfold.stages import train as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    context.recipe.member(member)
+    dataset, folds = before.run(context, source)
+    finish(context, stage.run(context, dataset, folds, member, fold), out)
