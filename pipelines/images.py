@@ -14,7 +14,8 @@ from tenfold.recipe import Recipe
 ROOT = Path(__file__).resolve().parent.parent
 #: From small to large; each holds what the stages it runs import, and no more.
 KINDS = ("cpu", "torch", "tensorflow")
-ENGINES = {"torch": "torch", "keras": "tensorflow"}
+#: Engine → image. Trees train where PyTorch does, so that an ensemble has one image.
+ENGINES = {"torch": "torch", "trees": "torch", "keras": "tensorflow"}
 #: Stages that need the engine of the recipe's members.
 ENGINE_STAGES = ("train", "predict", "trial")
 CODE = ("tenfold", "components", "pipelines")
@@ -65,13 +66,14 @@ class Images:
 def kind_of(recipe: Recipe, stage: str) -> str:
     """Return which of the images a stage of a recipe needs."""
     if stage in ENGINE_STAGES:
-        engines = {member.engine for member in recipe.members}
-        if len(engines) > 1:
+        engines = sorted({member.engine for member in recipe.members})
+        kinds = {ENGINES[engine] for engine in engines}
+        if len(kinds) > 1:
             raise ImageError(
-                f"recipe {recipe.name} has members of {' and '.join(sorted(engines))};"
-                " one run has one engine"
+                f"recipe {recipe.name} has members of {' and '.join(engines)}; one"
+                " run has one framework"
             )
-        return ENGINES[engines.pop()]
+        return kinds.pop()
     if stage == "group" and recipe.groups.embedding.enabled:
         return "torch"
     return "cpu"

@@ -20,6 +20,7 @@ from tenfold.errors import RecipeError
 MOST_GATHERED = 100
 
 Json = dict[str, Any]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -111,7 +112,7 @@ class Training(Section):
     learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Schedule = Schedule()
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     ema: Share = Field(0.0, description="decay of averaged weights; 0 keeps none")
     weights: Literal["last", "ema", "best"] = Field(
         "last",
@@ -132,6 +133,24 @@ class Training(Section):
         return self
 
 
+class Inference(Section):
+    """How a trained member sees whole samples, held-out and test alike.
+
+    It is no part of training: another choice redoes predictions, never a training.
+    """
+
+    tta: Literal["none", "flips", "dihedral"] = Field(
+        "none",
+        description="mean probability over the sample as it is, over its 4 mirror"
+        " images, or over all 8 right-angle views",
+    )
+    window: int | None = Field(
+        None, ge=32, description="side of sliding windows, px; none: samples whole"
+    )
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    precision: Precision | None = Field(None, description="none: as in training")
+
+
 class Took(Section):
     """What training one fold took, where somebody measured it."""
 
@@ -146,16 +165,17 @@ class Member(Section):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     role: str = "predict"
-    engine: Literal["torch", "keras"] = "torch"
+    engine: Literal["torch", "keras", "trees"] = "torch"
     profile: str = Field("train", description="a key of `profiles`")
     seed: int = 42
     training: Training
+    inference: Inference = Inference()
     took: Took | None = Field(None, description="what estimates of a plan rest on")
 
     def decisive(self) -> Json:
-        """Return what decides the result, as plain data; the machine does not."""
+        """Return what decides a training, as plain data; the machine does not."""
         options = self.model_dump(mode="json")
-        for name in ("profile", "took"):
+        for name in ("profile", "took", "inference"):
             del options[name]
         for name in ("workers", "checkpoint_minutes"):
             del options["training"][name]

@@ -36,7 +36,10 @@ SCHEMA = 1
 #: is done, progress and log are about the making.
 CHECKPOINTS = "checkpoints"
 _VOLATILE = {MANIFEST, PROGRESS_FILE, LOG_FILE}
-_LIBRARIES = ("numpy", "torch", "tensorflow", "keras", "rasterio", "timm", "sklearn")
+_LIBRARIES = (
+    *("numpy", "torch", "tensorflow", "keras", "rasterio", "timm", "sklearn"),
+    *("xgboost", "faiss", "monai"),
+)
 
 
 @dataclass(frozen=True)

@@ -296,7 +296,9 @@ def _check(recipe: Recipe, plan: Plan) -> None:
 def _read_by_trial(recipe: Recipe, member: str) -> list[Any]:
     read = (recipe.data, recipe.groups, recipe.split)
     parts = [part.model_dump(mode="json") for part in read]
-    return [recipe.seed, *parts, recipe.member(member).decisive()]
+    tried = recipe.member(member)
+    inference = tried.inference.model_dump(mode="json")
+    return [recipe.seed, *parts, tried.decisive(), inference]
 
 
 def _settings(option: str, value: Any) -> list[str]:

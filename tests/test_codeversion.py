@@ -26,7 +26,7 @@ CHALLENGE_PARTS = {
     if isinstance(value, property)
 }
 #: In the order the data flow.
-FLOW = "ingest group split train evaluate tune predict submit preview"
+FLOW = "ingest group split fit train evaluate tune predict submit preview"
 STAGES = FLOW.split()
 FRAMEWORKS = ("torch", "lightning", "timm", "segmentation_models_pytorch")
 
@@ -154,16 +154,17 @@ def run_on_a_copy(folder, stages, edits=(), blocked=()):
 #: follow in the flow of data, so they are made anew because their inputs are.
 EDITS = {
     "challenges/kelp/reader.py": "ingest",
-    "challenges/kelp/model.py": "train predict",
+    "challenges/kelp/model.py": "fit train predict",
     "challenges/kelp/decision.py": "tune predict",
     "challenges/kelp/submission.py": "submit",
     "challenges/kelp/drawing.py": "preview",
     "challenges/kelp/tiles.py": "ingest train evaluate tune predict preview",
     "grouping/overlap.py": "group",
     "folds.py": "split train evaluate tune (predict submit preview)",
-    "training/engine.py": "train predict",
+    "training/engine.py": "fit train predict",
     "metrics/confusion.py": "train evaluate tune predict submit",
     "stages/train.py": "train",
+    "stages/fit.py": "fit train",
     "stages/submit.py": "submit",
 }
 #: Carries bytes and words, or makes other things than results of stages.

@@ -1,8 +1,9 @@
-"""One member on one fold: what train and trial both do."""
+"""One member on one fold: what fit, train and trial share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -117,32 +118,38 @@ class FoldJob:
 
     def score(
         self,
-        finished: Finished,
+        description: Json,
+        weights: Path,
+        history: Sequence[Mapping[str, float | None]],
         workspace: Workspace,
         keep: Callable[[str, Arrays], None] | None = None,
     ) -> Json:
-        """Return the figures of whole held-out samples, by the weights in use.
+        """Return the figures of whole held-out samples.
 
         Args:
-            finished: training.
+            description: of the trained model.
+            weights: file of those in use.
+            history: one row an epoch.
             workspace: whose progress is told.
             keep: gets the id and the outputs of every sample.
         """
-        scoring, used = self.context.challenge.scoring, self.member.training.weights
-        outputs_of = finished.runner(
-            self.samples, self.held_out, self.member.training.batch
+        scoring, training = self.context.challenge.scoring, self.member.training
+        precision = self.member.inference.precision or training.precision
+        runner = self.engine.load(
+            self.task, description, weights, precision, training.threads
         )
         tally: Any = None
+        outputs_of = runner(self.samples, self.held_out, training.batch)
         for done, (id_, outputs) in enumerate(outputs_of, 1):
             counted = scoring.tally(outputs, self.samples.sample(id_))
             tally = counted if tally is None else tally + counted
             if keep is not None:
                 keep(id_, outputs)
             workspace.progress.update(done, len(self.held_out), "held-out samples")
-        stopped_early = len(finished.history) < self.member.training.epochs
+        used, stopped_early = training.weights, len(history) < training.epochs
         return {
             "tally": tally.to_json(),
-            **_test_figures(scoring, tally, _loss_of(finished, used)),
+            **_test_figures(scoring, tally, _loss_of(history, used)),
             "model": self.member.name,
             "fold": self.fold,
             "role": self.member.role,
@@ -176,12 +183,14 @@ def open_fold(
     return FoldJob(context, member, fold, data, split, table, engine, task)
 
 
-def _loss_of(finished: Finished, used: str) -> float:
+def _loss_of(history: Sequence[Mapping[str, float | None]], used: str) -> float:
     """Return the validation loss of the weights that are used."""
-    validated = [row for row in finished.history if "val/loss" in row]
-    if used == "best":
-        return max(validated, key=lambda row: row["val/score"])["val/loss"]
-    return validated[-1]["val/loss"]
+    validated = [
+        (float(row["val/score"] or 0.0), float(row["val/loss"] or 0.0))
+        for row in history
+        if row.get("val/loss") is not None
+    ]
+    return max(validated)[1] if used == "best" else validated[-1][1]
 
 
 def _test_figures(scoring: ScoringPart, tally: Any, loss: float) -> Json:

@@ -197,12 +197,13 @@ class Predictor:
 def load_member(context: Context, member: EnsembleMember) -> Runner:
     """Build a member from its `model.json` and weights, as it ran in training."""
     recipe_member = context.recipe.member(member.model)
+    training, inference = recipe_member.training, recipe_member.inference
     description = member.entry.json(MODEL)
     return find_engine(recipe_member.engine).load(
         context.challenge.model.task(context.recipe, recipe_member),
         description,
         member.entry.path / description["weights"],
-        recipe_member.training.precision,
+        inference.precision or training.precision,
     )
 
 

@@ -19,7 +19,7 @@ from tenfold.stages.context import OK, Context, Reference
 from tenfold.stages.entries import DECISION, LEADERBOARD, SCORES
 from tenfold.stages.pages import HEADLINE, page_path, show
 from tenfold.stages.pages.evaluate import board_rows
-from tenfold.store import Store
+from tenfold.store import Entry, Store
 
 RECORD, SITE = "run.json", "report"
 GROUPS = {
@@ -298,6 +298,12 @@ def _stage_row(stage: str, tasks: Sequence[Reference]) -> list[tuple[str, str, s
     return [(stage, "failed" if failed else "done", f"{failed or count}")]
 
 
+def _worked(context: Context, entry: Entry) -> float:
+    """Return an entry's seconds, and those of the training it predicts by."""
+    fit = entry.inputs.get("fit")
+    return entry.seconds + (context.store.open(fit).seconds if fit else 0.0)
+
+
 def times(run: RunRecord, context: Context) -> list[dict[str, object]]:
     """Return tasks and working seconds of every stage."""
     rows: dict[str, dict[str, Any]] = {}
@@ -308,7 +314,7 @@ def times(run: RunRecord, context: Context) -> list[dict[str, object]]:
         row["tasks"] += 1
         row["kept"] += task.reused
         if task.status == OK:
-            worked = context.entry(task).seconds
+            worked = _worked(context, context.entry(task))
             row["seconds"] = round(row["seconds"] + worked, 1)
     order = [*_ORDER[:6], "predict", *_ORDER[6:]]
     return [rows[stage] for stage in order if stage in rows]

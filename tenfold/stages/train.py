@@ -1,6 +1,9 @@
 """train: one model on one fold, then its predictions of the held-out samples."""
 
+import os
+import shutil
 import time
+from dataclasses import replace
 
 import polars as pl
 
@@ -10,11 +13,12 @@ from tenfold.data.files import write_json
 from tenfold.data.shards import write_shard
 from tenfold.errors import TrainingError
 from tenfold.recipe import Json
-from tenfold.stages.context import Context, Reference
-from tenfold.stages.entries import METRICS, MODEL, OUT_OF_FOLD, WEIGHTS
+from tenfold.stages.context import Context, Reference, section
+from tenfold.stages.entries import HISTORY, METRICS, MODEL, OUT_OF_FOLD, WEIGHTS
+from tenfold.stages.fit import fit
 from tenfold.stages.fold import FoldJob, open_fold
-from tenfold.store import Workspace
-from tenfold.training.engines import Finished, Resume
+from tenfold.store import Entry, Workspace
+from tenfold.training.engines import Resume
 
 PARTS = ("model", "scoring")
 _PICTURED = 6
@@ -47,13 +51,22 @@ def run(
     label = f"train {model}, fold {fold}"
     job = open_fold(context, dataset, folds, model, fold, label)
 
-    def work(workspace: Workspace) -> None:
-        finished = job.fit(workspace, resume, _pictured(job.held_out))
-        _write(job, finished, workspace)
-
     started = time.monotonic()
     try:
-        return context.build("train", label, job.inputs, job.options, PARTS, work)
+        fitted = fit(context, job, label, _pictured(job.held_out), resume)
+
+        def work(workspace: Workspace) -> None:
+            _take_over(fitted, workspace)
+            _predict(job, fitted, workspace)
+
+        inputs = {
+            "fit": fitted.address,
+            "dataset": job.data.address,
+            "folds": job.split.address,
+        }
+        used = section(job.member.inference)
+        done = context.build("train", label, inputs, used, PARTS, work)
+        return replace(done, seconds=round(time.monotonic() - started, 2))
     except (TrainingError, ValueError, ArithmeticError) as error:
         # Out-of-memory, I/O and signals are not among these: they may pass.
         if not context.recipe.allow_failed_folds:
@@ -68,20 +81,28 @@ def _pictured(held_out: list[str]) -> list[str]:
     return held_out[::stride][:_PICTURED]
 
 
-def _write(job: FoldJob, finished: Finished, workspace: Workspace) -> None:
-    """Write the model's card, its held-out outputs and its figures."""
-    member = job.member
-    used = finished.files[member.training.weights]
-    description = finished.description | {
-        "name": member.name,
-        "role": member.role,
-        "fold": job.fold,
-        "engine": member.engine,
-        "weights": f"{WEIGHTS}/{used.name}",
-    }
-    write_json(workspace.path / MODEL, description)
-    outputs = _Outputs(workspace)
-    metrics = job.score(finished, workspace, outputs.add)
+def _take_over(fitted: Entry, workspace: Workspace) -> None:
+    """Give this entry all that was learnt, but for weights that are not used."""
+    unused = set((fitted.path / WEIGHTS).iterdir())
+    unused.discard(fitted.path / fitted.json(MODEL)["weights"])
+    for file in fitted.manifest["files"]:
+        source, target = fitted.path / file["name"], workspace.path / file["name"]
+        if source in unused:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:  # Not every file system has links.
+            shutil.copyfile(source, target)
+
+
+def _predict(job: FoldJob, fitted: Entry, workspace: Workspace) -> None:
+    """Write the held-out outputs and their figures."""
+    outputs, description = _Outputs(workspace), fitted.json(MODEL)
+    weights = fitted.path / description["weights"]
+    history = pl.read_parquet(fitted.path / HISTORY).to_dicts()
+    metrics = job.score(description, weights, history, workspace, outputs.add)
     outputs.close()
     write_json(workspace.path / METRICS, metrics)
 

@@ -59,7 +59,8 @@ def run(
     own = Context(trial_recipe(context.recipe, trial), context.store)
     data, split = _data(context, own, dataset, folds, source)
     job = open_fold(own, data, split, plan.member, plan.fold, trial.label)
-    inputs, options, rule = job.inputs, job.options, plan.early_stop
+    inputs, rule = job.inputs, plan.early_stop
+    options = job.options | {"inference": section(job.member.inference)}
     study = None
     if rule.rule == "median":
         study = _study(context, dataset, folds, plan)
@@ -132,7 +133,7 @@ def _study(context: Context, dataset: Reference, folds: Reference, plan: Plan) -
     parts = [context.challenge.module(part) for part in PARTS]
     content = [
         [dataset.address, folds.address],
-        [member.decisive(), plan.fold, recipe.seed],
+        [member.decisive(), section(member.inference), plan.fold, recipe.seed],
         {name: sha256_of(path) for name, path in files.items()},
         section(plan.early_stop),
         code_version([__name__, *parts]),
@@ -145,7 +146,9 @@ def _work(
 ) -> None:
     finished = job.fit(workspace, resume, end=rivals.end if rivals else None)
     epochs, wanted = len(finished.history), job.member.training.epochs
-    metrics = job.score(finished, workspace) | {
+    weights = finished.files[job.member.training.weights]
+    figures = job.score(finished.description, weights, finished.history, workspace)
+    metrics = figures | {
         "epochs": epochs,
         "of_epochs": wanted,
         "stopped": rivals is not None and epochs < wanted and rivals.ended(),

@@ -68,13 +68,11 @@ class Finished:
         description: of the model, for `Engine.load`.
         files: kind of weights (last, best, ema) to file.
         history: one row an epoch, published names.
-        runner: runs the model with the weights that the recipe uses.
     """
 
     description: Json
     files: Mapping[str, Path]
     history: list[dict[str, float]]
-    runner: Runner
 
 
 class Engine(Protocol):
@@ -84,9 +82,22 @@ class Engine(Protocol):
         """Train to the end, going on from a checkpoint as `resume` says."""
 
     def load(
-        self, task: Any, description: Json, weights: Path, precision: str
+        self,
+        task: Any,
+        description: Json,
+        weights: Path,
+        precision: str,
+        threads: int | None = None,
     ) -> Runner:
-        """Build a fitted member from its description and its weights."""
+        """Build a fitted member from its description and its weights.
+
+        Args:
+            task: the challenge's, for the member.
+            description: of the model, as `fit` gave it.
+            weights: file of one kind.
+            precision: of inference.
+            threads: CPU threads of this process; none: as they are.
+        """
 
 
 def find_engine(name: str) -> Engine:

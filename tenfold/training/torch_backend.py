@@ -43,14 +43,20 @@ def fit(order: Order, workspace: Workspace, resume: Resume) -> Finished:
     trainer = Trainer(job, workspace, resume)
     fitted = trainer.fit()
     files = _save(fitted, order.weights)
-    model.load_state_dict(fitted.weights[order.member.training.weights])
     description = task.describe(model) | {"threads": fitted.threads}
-    runner = _runner(task, model, order.member.training.precision)
-    return Finished(description, files, fitted.history, runner)
+    return Finished(description, files, fitted.history)
 
 
-def load(task: Any, description: Json, weights: Path, precision: str) -> Runner:
+def load(
+    task: Any,
+    description: Json,
+    weights: Path,
+    precision: str,
+    threads: int | None = None,
+) -> Runner:
     """Build a fitted member; see `Engine.load`."""
+    if threads:
+        torch.set_num_threads(threads)
     model = task.restore(description)
     model.load_state_dict(load_file(weights))
     model.requires_grad_(False)

@@ -149,7 +149,7 @@ def test_a_stopped_run_saves_its_training_and_leaves_no_container(engine, tmp_pa
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    training = "runs/store/train/*"
+    training = "runs/store/fit/*"
     while not list(tmp_path.glob(f"{training}/checkpoints/*")):
         assert process.poll() is None
         time.sleep(0.2)

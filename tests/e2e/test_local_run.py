@@ -112,7 +112,7 @@ def test_a_run_killed_in_training_ends_as_the_undisturbed_one(tmp_path, recipe):
         assert process.poll() is None, "the run ended before it was killed"
         kill_all(killed, process)
     assert run(killed, recipe).returncode == 0
-    logs = (killed / "runs" / "store").glob("train/*/log.jsonl")
+    logs = (killed / "runs" / "store").glob("fit/*/log.jsonl")
     assert any('"event": "resume"' in log.read_text() for log in logs)
     prints = [
         sha256_of(at / "runs" / "kelp-smoke" / "submission.tar")
@@ -122,7 +122,7 @@ def test_a_run_killed_in_training_ends_as_the_undisturbed_one(tmp_path, recipe):
 
 
 def checkpoints(at):
-    return set((at / "runs" / "store").glob("train/*/checkpoints/*.pt"))
+    return set((at / "runs" / "store").glob("fit/*/checkpoints/*.pt"))
 
 
 def kill_all(at, process):
