@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tenfold.cli.app import app
+from tenfold.cli.app import DATA, app
 from tenfold.cli.shared import Challenge, Overrides, RecipeName
 
 
-@app.command(rich_help_panel="Data")
+@app.command(rich_help_panel=DATA)
 def synth(
     challenge: Challenge,
     directory: Annotated[

@@ -4,13 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tenfold.cli.app import app
+from tenfold.cli.app import family
 from tenfold.cli.shared import Challenge, Overrides
 
-recipes = typer.Typer(
-    help="List, show and check recipes.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(recipes, name="recipes")
+recipes = family("recipes", "List, show and check recipes.")
 
 
 @recipes.command("list")

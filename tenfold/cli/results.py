@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tenfold.cli.app import app
+from tenfold.cli.app import RESULTS, app
 from tenfold.cli.shared import (
     Challenge,
     Named,
@@ -19,7 +19,7 @@ from tenfold.cli.shared import (
 )
 
 
-@app.command(rich_help_panel="Results")
+@app.command(rich_help_panel=RESULTS)
 def score(
     challenge: Challenge,
     submission: Annotated[Path, typer.Argument(help="submission file, or a folder")],
@@ -33,7 +33,7 @@ def score(
         typer.echo(f"{name:16s} {value:.4f}")
 
 
-@app.command(rich_help_panel="Results")
+@app.command(rich_help_panel=RESULTS)
 def judge(
     challenge: Challenge,
     truth: Annotated[Path, typer.Argument(help="folder with the truth")],
@@ -61,7 +61,7 @@ def judge(
     finish(context, done, out)
 
 
-@app.command(rich_help_panel="Results")
+@app.command(rich_help_panel=RESULTS)
 def report(
     run: Annotated[Path, typer.Argument(help="folder of a run (its --out)")],
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tenfold.cli.app import app
+from tenfold.cli.app import OUTSIDE, STAGES, app
 from tenfold.cli.shared import (
     Challenge,
     Named,
@@ -17,8 +17,6 @@ from tenfold.cli.shared import (
     finish,
     read,
 )
-
-STAGES, OUTSIDE = "One stage at a time", "Outside the graph"
 
 
 @app.command(rich_help_panel=STAGES)

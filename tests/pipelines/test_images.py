@@ -54,7 +54,7 @@ def test_the_same_tree_has_the_same_tag(tree):
         "tenfold/folds.py",
         "tenfold/challenges/kelp/recipes/smoke.yaml",
         "components/train.py",
-        "pipelines/cli.py",
+        "pipelines/cli/graph.py",
         "containers/Dockerfile",
         "containers/build.txt",
         "containers/kfp.txt",

@@ -74,17 +74,25 @@ class ScriptedEngine:
             if order.after_epoch(history):
                 break
         order.weights.mkdir()
-        (order.weights / "last.safetensors").write_bytes(b"weights")
+        file = order.weights / "last.safetensors"
+        file.write_bytes(b"weights")
+        description = {"parameters": 7, "share": rate * len(history) / epochs}
+        files = dict.fromkeys(("last", "ema"), file)
+        return Finished(description, files, history)
+
+    def load(self, task, description, weights, precision, threads=None):
+        del task, precision, threads
+        assert weights.read_bytes() == b"weights"
 
         def runner(samples, ids, batch):
             # The truth, in the rows above: the higher the rate, the more of them.
             del batch
             for id_ in ids:
                 prob = unpack_mask(samples.sample(id_)) * np.uint8(255)
-                prob[round(rate * len(history) / epochs * len(prob)) :] = 0
+                prob[round(description["share"] * len(prob)) :] = 0
                 yield id_, {"prob": prob}
 
-        return Finished({"parameters": 7}, {}, history, runner)
+        return runner
 
 
 @pytest.fixture(scope="module")
