@@ -59,6 +59,8 @@ def run_verb(
 
     Only what is not in the store yet is done, so the same command goes on after
     any interruption, and does nothing when all is there.
+
+    Example: tenfold run kelp --source /data/kelp --recipe baseline --out runs/baseline
     """
     from pipelines.run import run
 
@@ -96,6 +98,8 @@ def compile_verb(
 
     For Vertex AI also what curl and gcloud send, if tenfold.yaml or the options say
     where and as whom.
+
+    Example: tenfold compile --recipe winning --target vertex --directory build
     """
     from pipelines.compile import absent_images, compile_recipe
     from pipelines.gcloud import missing, write_requests
@@ -178,7 +182,10 @@ def sweep_verb(
     service_account: ServiceAccount = None,
     overrides: Overrides = None,
 ) -> None:
-    """Try a recipe's options on one fold, in many ways, and rank them."""
+    """Try a recipe's options on one fold, in many ways, and rank them.
+
+    Example: tenfold sweep kelp --sweep smoke
+    """
     from pipelines.compile import absent_images
     from pipelines.images import tree_images
     from pipelines.sweep import compile_sweep, describe_sweep, run_sweep, sending

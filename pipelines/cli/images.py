@@ -18,7 +18,10 @@ images = family("images", "Name and build the images.")
 
 @images.command("tag")
 def images_tag() -> None:
-    """Print the tag of this tree: the same files, the same tag."""
+    """Print the tag of this tree: the same files, the same tag.
+
+    Example: tenfold images tag
+    """
     from pipelines.images import content_tag
 
     typer.echo(content_tag())
@@ -28,7 +31,11 @@ def images_tag() -> None:
 def images_names(
     prefix: Prefix = None, digests: Digests = None, settings: SettingsFile = None
 ) -> None:
-    """Print the images of this tree, one a line."""
+    """Print the images of this tree, one a line.
+
+    Example: tenfold images names --images
+    europe-west4-docker.pkg.dev/my-project/tenfold
+    """
     from pipelines.images import KINDS, tree_images
 
     found = tree_images(own_settings(settings, images=prefix).images, digests)
@@ -63,7 +70,10 @@ def images_build(
     ] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Build the images of this tree with a Docker engine, and weigh them."""
+    """Build the images of this tree with a Docker engine, and weigh them.
+
+    Example: tenfold images build --kind cpu --kind torch
+    """
     from pipelines.build_images import Network, build
     from pipelines.images import KINDS
 
@@ -80,7 +90,11 @@ def images_push(
     ] = Path("build/digests.json"),
     settings: SettingsFile = None,
 ) -> None:
-    """Push the images of this tree, and write down their digests."""
+    """Push the images of this tree, and write down their digests.
+
+    Example: tenfold images push --images
+    europe-west4-docker.pkg.dev/my-project/tenfold
+    """
     from pipelines.build_images import push
     from pipelines.images import KINDS
 

@@ -21,6 +21,8 @@ def prices_fetch(
     """Fetch list prices of a region's training machines, for the plan's estimate.
 
     An API key is taken from TENFOLD_BILLING_KEY, or else your login is used.
+
+    Example: tenfold prices fetch --region europe-west4 --out prices.yaml
     """
     from pipelines.prices import fetch_prices, write_prices
 

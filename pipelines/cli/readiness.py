@@ -47,6 +47,8 @@ def doctor_verb(
     """Find out whether a recipe can run on a target, and what would mend it.
 
     Nothing is written anywhere. The exit code is 1 if something fails.
+
+    Example: tenfold doctor --target vertex --recipe winning
     """
     from pipelines.doctor import Patient, examine
     from pipelines.images import tree_images

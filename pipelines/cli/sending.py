@@ -71,6 +71,9 @@ def launch_verb(
 
     Every image must be in its registry, and goes by its digest. What the store holds
     is not done again.
+
+    Example: tenfold launch --recipe winning --target vertex
+    --source gs://my-bucket/kelp --store gs://my-bucket/store --dry-run
     """
     from pipelines import submit, vertex
     from pipelines.compile import compile_recipe
@@ -153,7 +156,10 @@ def resume_verb(
     dry_run: DryRun = False,
     wait: Wait = False,
 ) -> None:
-    """Run a run's inputs again: the store has what was done, so only the rest is."""
+    """Run a run's inputs again: the store has what was done, so only the rest is.
+
+    Example: tenfold resume runs/kelp-smoke
+    """
     from pipelines import submit
 
     if Path(run).is_dir() or target in ("local", "docker"):

@@ -18,7 +18,10 @@ def synth(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Write a small synthetic data set in the exact real format."""
+    """Write a small synthetic data set in the exact real format.
+
+    Example: tenfold synth kelp /tmp/kelp --set synth.train=24
+    """
     from tenfold.challenges import find_challenge, load_recipe
 
     loaded = load_recipe(challenge, recipe, overrides or ())

@@ -12,7 +12,10 @@ recipes = family("recipes", "List, show and check recipes.")
 
 @recipes.command("list")
 def recipes_list() -> None:
-    """List the recipes of every challenge."""
+    """List the recipes of every challenge.
+
+    Example: tenfold recipes list
+    """
     from tenfold.challenges import challenge_names, find_challenge, load_recipe
 
     for name in challenge_names():
@@ -28,7 +31,10 @@ def recipes_show(
     recipe: Annotated[str, typer.Argument(help="preset, or path of a YAML file")],
     overrides: Overrides = None,
 ) -> None:
-    """Print a recipe whole, defaults and overrides filled in, as YAML."""
+    """Print a recipe whole, defaults and overrides filled in, as YAML.
+
+    Example: tenfold recipes show kelp winning --set split.k=5
+    """
     import yaml
 
     from tenfold.challenges import load_recipe
@@ -44,7 +50,10 @@ def recipes_check(
     recipe: Annotated[str, typer.Argument(help="preset, or path of a YAML file")],
     overrides: Overrides = None,
 ) -> None:
-    """Validate a recipe and print its digest."""
+    """Validate a recipe and print its digest.
+
+    Example: tenfold recipes check kelp my-recipe.yaml
+    """
     from tenfold.challenges import load_recipe
 
     loaded = load_recipe(challenge, recipe, overrides or ())

@@ -46,7 +46,12 @@ def judge(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Score the submission and each of its members alone against truth."""
+    """Score the submission and each of its members alone against truth.
+
+    Example: tenfold judge kelp /tmp/kelp/truth --dataset dataset.json --groups
+    groups.json --decision decision.json --submission submission.json --store
+    runs/store --out judged.json
+    """
     from tenfold.stages import judge as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -65,7 +70,10 @@ def judge(
 def report(
     run: Annotated[Path, typer.Argument(help="folder of a run (its --out)")],
 ) -> None:
-    """Make the report of a run again."""
+    """Make the report of a run again.
+
+    Example: tenfold report runs/kelp-smoke
+    """
     from tenfold.stages.report import read_run, write_report
 
     typer.echo(str(write_report(read_run(run), run)))

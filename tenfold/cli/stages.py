@@ -33,7 +33,11 @@ def ingest(
         bool, typer.Option("--strict", help="an unusable file is an error")
     ] = False,
 ) -> None:
-    """Read the raw data, check every file, and pack it for training."""
+    """Read the raw data, check every file, and pack it for training.
+
+    Example: tenfold ingest kelp --source /data/kelp --store runs/store --out
+    dataset.json
+    """
     from tenfold.stages import ingest as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -49,7 +53,11 @@ def group(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Find near-duplicates and put them into one group."""
+    """Find near-duplicates and put them into one group.
+
+    Example: tenfold group kelp --dataset dataset.json --store runs/store --out
+    groups.json
+    """
     from tenfold.stages import group as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -66,7 +74,11 @@ def split(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Make folds that no group crosses, with the proof."""
+    """Make folds that no group crosses, with the proof.
+
+    Example: tenfold split kelp --dataset dataset.json --groups groups.json --store
+    runs/store --out folds.json
+    """
     from tenfold.stages import split as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -92,7 +104,11 @@ def train(
         ),
     ] = "auto",
 ) -> None:
-    """Train one model on all folds but one."""
+    """Train one model on all folds but one.
+
+    Example: tenfold train kelp --dataset dataset.json --folds folds.json --member
+    unet-quantile --fold 0 --store runs/store --out model-0.json
+    """
     from tenfold.errors import RecipeError
     from tenfold.stages import train as stage
 
@@ -127,7 +143,12 @@ def evaluate(
         Path | None, typer.Option(help="leaderboard of the model before this one")
     ] = None,
 ) -> None:
-    """Join all folds of one model and add it to the leaderboard."""
+    """Join all folds of one model and add it to the leaderboard.
+
+    Example: tenfold evaluate kelp --dataset dataset.json --folds folds.json
+    --member unet-quantile --trained model-0.json --trained model-1.json --store
+    runs/store --out board.json
+    """
     from tenfold.stages import evaluate as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -153,7 +174,11 @@ def tune(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Choose weights and thresholds on out-of-fold predictions alone."""
+    """Choose weights and thresholds on out-of-fold predictions alone.
+
+    Example: tenfold tune kelp --dataset dataset.json --folds folds.json
+    --leaderboard board.json --store runs/store --out decision.json
+    """
     from tenfold.stages import tune as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -191,7 +216,11 @@ def submit(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Write the competition's own files and check them by reading them back."""
+    """Write the competition's own files and check them by reading them back.
+
+    Example: tenfold submit kelp --dataset dataset.json --predictions
+    predictions-0.json --store runs/store --out submission.json
+    """
     from tenfold.stages import submit as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -209,7 +238,11 @@ def preview(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Show predictions worth a look, and say what seems odd."""
+    """Show predictions worth a look, and say what seems odd.
+
+    Example: tenfold preview kelp --dataset dataset.json --submission
+    submission.json --store runs/store --out preview.json
+    """
     from tenfold.stages import preview as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -229,7 +262,11 @@ def prepare(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Make what every fold is trained on: data set, groups and folds."""
+    """Make what every fold is trained on: data set, groups and folds.
+
+    Example: tenfold prepare kelp --source /data/kelp --store runs/store --out
+    prepared
+    """
     from tenfold.stages import prepare as stage
 
     context = context_of(challenge, recipe, overrides, store)
@@ -251,7 +288,11 @@ def fold(
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
 ) -> None:
-    """Train one fold from raw data; what comes before is in the store, or is made."""
+    """Train one fold from raw data; what comes before is in the store, or is made.
+
+    Example: tenfold fold kelp --source /data/kelp --recipe winning --member unet-b5
+    --fold 8 --store runs/store --out fold-8.json
+    """
     from tenfold.stages import prepare as before
     from tenfold.stages import train as stage
 
