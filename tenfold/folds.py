@@ -35,6 +35,11 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
     from sklearn.model_selection import StratifiedGroupKFold
 
     distinct = len(np.unique(groups))
+    if distinct < 2:
+        raise RecipeError(
+            f"all usable samples ({len(groups)}) are one group of near-duplicates, and"
+            " nothing can be held out of it; folds need samples of at least two places"
+        )
     if distinct < k:
         raise RecipeError(
             f"split.k is {k}, but there are only {distinct} groups of near-duplicates;"

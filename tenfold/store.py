@@ -211,7 +211,11 @@ class Store:
         try:
             work(Workspace(path, progress, remote))
         except BaseException as error:
-            progress.log("failed", kind=type(error).__name__, message=str(error))
+            # On a full disk the log has no room either.
+            with contextlib.suppress(OSError):
+                progress.log("failed", kind=type(error).__name__, message=str(error))
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)
             raise
         manifest = {
             "schema": SCHEMA,

@@ -135,13 +135,18 @@ def test_another_seed_gives_other_folds():
     assert not np.array_equal(one, two)
 
 
-@pytest.mark.parametrize(("k", "distinct"), [(3, 2), (10, 9), (2, 1)])
+@pytest.mark.parametrize(("k", "distinct"), [(3, 2), (10, 9)])
 def test_more_folds_than_groups_are_refused_with_both_numbers(k, distinct):
     groups = np.arange(50) % distinct
     with pytest.raises(RecipeError) as error:
         assign(groups, ["all"] * 50, k, 0)
     assert f"split.k is {k}" in str(error.value)
     assert f"only {distinct} groups" in str(error.value)
+
+
+def test_a_single_group_cannot_be_split_at_all():
+    with pytest.raises(RecipeError, match=r"all usable samples \(50\) are one group"):
+        assign(np.zeros(50, np.int64), ["all"] * 50, 2, 0)
 
 
 # The table

@@ -1,5 +1,6 @@
 """The app that verbs are added to: its help, and how it ends on a user's error."""
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -11,6 +12,17 @@ from tenfold.errors import TenfoldError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _EXAMPLE = "Example: "
+_ROOM = "make room there and run the same command again: it goes on from what is whole"
+_RIGHTS = "let this user write there, or name another folder"
+#: What to do about an error of the system.
+_NEXT = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "its disk or this user may hold no file as large; name another folder",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "it cannot be written; name a folder that can",
+}
 #: Headings of the list of verbs, in order; a verb names its own.
 PANELS = (
     GRAPH := "The whole graph",
@@ -117,7 +129,9 @@ def run_app(command: typer.Typer, arguments: Sequence[str] | None) -> None:
         _fail(str(error))
     except OSError as error:
         # A full disk or a lost mount: nothing that was stored is half-written.
-        _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        place = f": {error.filename}" if error.filename else ""
+        cure = f"; {_NEXT[error.errno]}" if error.errno in _NEXT else ""
+        _fail(f"{error.strerror or error}{place}{cure}")
 
 
 def _fail(sentence: str) -> None:

@@ -5,6 +5,7 @@ checksum, and the challenge's columns. Out-of-fold outputs and predictions have
 the same shape, so one reader serves all.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -108,5 +109,8 @@ class Dataset:
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a parquet file, all or nothing."""
+    content = io.BytesIO()
+    table.write_parquet(content)
+    # Python's own write says what is wrong with a disk; polars's says "specification".
     with atomic_path(path) as temporary:
-        table.write_parquet(temporary)
+        temporary.write_bytes(content.getvalue())

@@ -6,7 +6,7 @@ written beside its place and renamed, so a shard is either whole or absent.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +37,20 @@ def write_shard(
         for name in samples[0] if samples else ():
             stacked = np.stack([sample[name] for sample in samples])
             with (temporary / f"{name}.npy").open("wb") as stream:
-                np.save(stream, stacked, allow_pickle=False)
+                np.save(_Plain(stream), stacked, allow_pickle=False)
         if beside is not None:
             beside(temporary)
         write_json(temporary / ROWS, rows)
+
+
+class _Plain:
+    """A stream that NumPy writes to through Python, whose errors say what is wrong.
+
+    Of a full disk its own way says "1000 requested and 10 written", and no more.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
 
 
 def is_whole(directory: Path) -> bool:

@@ -203,6 +203,19 @@ class ChallengeContract:
         assert sorted(trained) == sorted(expected)
         assert not again.done & {"ingest", "group", "split"}
 
+    def test_other_views_at_inference_predict_again_and_train_nothing(
+        self, first, source, tmp_path
+    ):
+        store = self.copy(first, tmp_path)
+        fitted = sorted(store.glob("fit/*/manifest.json"))
+        member = first.context.recipe.members[0].name
+        setting = f"members.{member}.inference.tta=flips"
+        again = run_stages(self.context(store, setting), str(source))
+        trained = {n for n in again.done if n.startswith("train")}
+        assert trained == {n for n in first.tasks if n.startswith(f"train {member} ")}
+        assert {f"evaluate {member}", "tune", "submit"} <= again.done
+        assert sorted(store.glob("fit/*/manifest.json")) == fitted
+
     def test_a_changed_file_behind_the_same_path_is_seen(self, first, source, tmp_path):
         moved = tmp_path / "data"
         shutil.copytree(source, moved)
