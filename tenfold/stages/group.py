@@ -1,20 +1,26 @@
 """group: near-duplicates found and joined; each sample gets its group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from tenfold.challenges import Challenge
-from tenfold.data.arrays import BoolArray, IntArray
+from tenfold.data.arrays import BoolArray, ByteArray, IntArray
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import sha256_of, write_json
 from tenfold.data.weights import find_weights
 from tenfold.grouping.components import connected_components
-from tenfold.grouping.overlap import OverlapOptions, find_overlaps
-from tenfold.grouping.similarity import similar_pairs
+from tenfold.grouping.lattices import OverlapOptions
+from tenfold.grouping.overlap import find_overlaps
+from tenfold.grouping.search import search
+from tenfold.grouping.statement import (
+    EMBEDDING,
+    OVERLAP,
+    of_embeddings,
+    of_overlaps,
+)
 from tenfold.recipe import EmbeddingSearch, GroupOptions, Json, OverlapSearch
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.device import check_device
@@ -22,7 +28,7 @@ from tenfold.stages.entries import EDGES, GROUPS, SUMMARY
 from tenfold.store import Workspace
 
 PARTS = ("duplicates",)
-_EDGE_COLUMNS = {
+_EDGE_COLUMNS: dict[str, type[pl.DataType]] = {
     "a": pl.String,
     "b": pl.String,
     "kind": pl.String,
@@ -78,22 +84,37 @@ class _Views:
 def _group(
     challenge: Challenge, dataset: Dataset, options: GroupOptions, workspace: Workspace
 ) -> None:
-    ids = dataset.catalogue.sort("id")["id"].to_list()
-    split = dict(dataset.catalogue.select("id", "split").iter_rows())
-    edges: list[Json] = []
+    catalogue = dataset.catalogue.sort("id").select("id", "split")
+    ids = catalogue["id"].to_list()
+    found = [pl.DataFrame(schema=_EDGE_COLUMNS)]
+    searches: list[Json] = []
     featureless: list[str] = []
     if options.overlap.enabled:
-        found, featureless = _overlaps(
+        edges, featureless = _overlaps(
             challenge, dataset, ids, options.overlap, workspace
         )
-        edges += found
+        found.append(edges)
+        searches.append(
+            of_overlaps(options.overlap, len(ids), len(edges), len(featureless))
+        )
     if options.embedding.enabled:
-        edges += _look_alikes(challenge, dataset, ids, options.embedding, workspace)
-    train = [id_ for id_ in ids if split[id_] == "train"]
+        edges, done = _look_alikes(
+            challenge, dataset, ids, options.embedding, workspace
+        )
+        found.append(edges)
+        searches.append(done)
+    edges = pl.concat(found, how="diagonal")
+    train = catalogue.filter(pl.col("split") == "train")["id"]
     groups = _join(train, edges)
     write_table(workspace.path / GROUPS, groups)
-    write_table(workspace.path / EDGES, pl.DataFrame(edges, schema=_EDGE_COLUMNS))
-    summary = _summarise(groups, edges, split, featureless, options)
+    write_table(workspace.path / EDGES, edges)
+    summary = _summarise(groups, options)
+    summary |= {
+        "edges": {search["kind"]: search["pairs"] for search in searches},
+        "searches": searches,
+        "featureless": featureless,
+        "test_matches": _test_matches(groups, edges, catalogue),
+    }
     write_json(workspace.path / SUMMARY, summary)
 
 
@@ -103,7 +124,7 @@ def _overlaps(
     ids: Sequence[str],
     options: OverlapSearch,
     workspace: Workspace,
-) -> tuple[list[Json], list[str]]:
+) -> tuple[pl.DataFrame, list[str]]:
     """Find shifted crops of one lattice; also name what has nothing to match on."""
     result = find_overlaps(
         _Views(challenge, dataset, ids),
@@ -114,7 +135,7 @@ def _overlaps(
         {
             "a": ids[found.a],
             "b": ids[found.b],
-            "kind": "overlap",
+            "kind": OVERLAP,
             "strength": found.agreement,
             "row_shift": found.row_shift,
             "col_shift": found.col_shift,
@@ -122,7 +143,8 @@ def _overlaps(
         }
         for found in result.overlaps
     ]
-    return edges, [ids[i] for i in result.featureless]
+    table = pl.DataFrame(edges, schema=_EDGE_COLUMNS)
+    return table, [ids[i] for i in result.featureless]
 
 
 def _look_alikes(
@@ -131,79 +153,88 @@ def _look_alikes(
     ids: Sequence[str],
     options: EmbeddingSearch,
     workspace: Workspace,
-) -> list[Json]:
-    """Find samples that a pretrained network sees as the same."""
+) -> tuple[pl.DataFrame, Json]:
+    """Find samples that a pretrained network sees as the same; say how."""
     # Only this search needs a deep-learning framework.
     from tenfold.grouping.embedder import embed
 
-    pictures = (challenge.duplicates.picture(dataset.sample(id_)) for id_ in ids)
-
-    def on_progress(done: int, _: int) -> None:
-        workspace.progress.update(done, len(ids), "pictures")
-
+    seen: list[str] = []
     embeddings = embed(
-        pictures, options.network, _weights(options), on_progress=on_progress
+        _pictures(challenge, dataset, ids, seen),
+        options.network,
+        _weights(options),
+        on_progress=lambda done, _: workspace.progress.update(
+            done, len(ids), "pictures"
+        ),
     )
-    pairs, similarity = similar_pairs(embeddings, options.threshold)
-    return [
+    found = search(
+        embeddings,
+        options.threshold,
+        options.index,
+        options.probes,
+        lambda done, total: workspace.progress.update(done, total, "embeddings"),
+    )
+    of_row = pl.Series(seen, dtype=pl.String)
+    edges = pl.DataFrame(
         {
-            "a": ids[a],
-            "b": ids[b],
-            "kind": "embedding",
-            "strength": float(strength),
-            "row_shift": None,
-            "col_shift": None,
-            "overlap_share": None,
+            "a": of_row.gather(found.pairs[:, 0]),
+            "b": of_row.gather(found.pairs[:, 1]),
+            "strength": found.cosine,
         }
-        for (a, b), strength in zip(pairs.tolist(), similarity, strict=True)
-    ]
+    ).with_columns(kind=pl.lit(EMBEDDING))
+    return edges, of_embeddings(options, len(ids), len(ids) - len(seen), found)
 
 
-def _join(train: Sequence[str], edges: Sequence[Json]) -> pl.DataFrame:
+def _pictures(
+    challenge: Challenge, dataset: Dataset, ids: Sequence[str], seen: list[str]
+) -> Iterator[ByteArray]:
+    """Yield the pictures that show anything, and note in `seen` whose they are.
+
+    Pictures of one colour, such as open sea, would all be look-alikes; they say
+    nothing about the place.
+    """
+    for id_ in ids:
+        picture = challenge.duplicates.picture(dataset.sample(id_))
+        if picture.min() < picture.max():
+            seen.append(id_)
+            yield picture
+
+
+def _join(train: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:
     """Number the connected components of the train samples."""
-    place = {id_: i for i, id_ in enumerate(train)}
-    pairs = [
-        (place[e["a"]], place[e["b"]])
-        for e in edges
-        if e["a"] in place and e["b"] in place
-    ]
-    joined = np.array(pairs, np.int64).reshape(-1, 2)
+    place = pl.DataFrame({"id": train, "place": np.arange(len(train))})
+    pairs = edges.select("a", "b").join(place, left_on="a", right_on="id")
+    pairs = pairs.join(place, left_on="b", right_on="id", suffix="_b")
+    joined = pairs.select("place", "place_b").to_numpy()
     groups = connected_components(len(train), joined)
     table = pl.DataFrame({"id": train, "group": groups})
     return table.with_columns(size=pl.len().over("group"))
 
 
-def _summarise(
-    groups: pl.DataFrame,
-    edges: Sequence[Json],
-    split: dict[str, str],
-    featureless: Sequence[str],
-    options: GroupOptions,
-) -> Json:
+def _summarise(groups: pl.DataFrame, options: GroupOptions) -> Json:
     sizes = groups.unique("group")["size"]
-    kinds: dict[str, int] = {}
-    for edge in edges:
-        kinds[edge["kind"]] = kinds.get(edge["kind"], 0) + 1
     return {
         "samples": len(groups),
         "groups": len(sizes),
         "singles": int((sizes == 1).sum()),
         "largest": int(sizes.to_numpy().max()),
         "large_groups": int((sizes > options.large).sum()),
-        "edges": kinds,
-        "featureless": sorted(featureless),
-        "test_matches": _test_matches(groups, edges, split),
     }
 
 
 def _test_matches(
-    groups: pl.DataFrame, edges: Sequence[Json], split: dict[str, str]
-) -> dict[str, list[Any]]:
+    groups: pl.DataFrame, edges: pl.DataFrame, catalogue: pl.DataFrame
+) -> dict[str, list[int]]:
     """Return test id → train groups it looks like; for people to know, only."""
-    group_of = dict(groups.select("id", "group").iter_rows())
-    matches: dict[str, set[int]] = {}
-    for edge in edges:
-        for test, train in ((edge["a"], edge["b"]), (edge["b"], edge["a"])):
-            if split[test] == "test" and train in group_of:
-                matches.setdefault(test, set()).add(group_of[train])
-    return {test: sorted(found) for test, found in sorted(matches.items())}
+    test = catalogue.filter(pl.col("split") == "test").select(test="id")
+    both_ways = pl.concat(
+        [edges.select(test="a", train="b"), edges.select(test="b", train="a")]
+    )
+    found = (
+        both_ways.join(test, on="test", how="semi")
+        .join(groups, left_on="train", right_on="id")
+        .group_by("test")
+        .agg(pl.col("group").unique().sort())
+        .sort("test")
+    )
+    return dict(zip(found["test"].to_list(), found["group"].to_list(), strict=True))

@@ -5,11 +5,12 @@ import polars as pl
 from tenfold.challenges import Challenge
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import write_json
-from tenfold.errors import StoreError
+from tenfold.errors import LeakError, StoreError
 from tenfold.folds import NO_FOLD, FoldTable, assign, random_leak
+from tenfold.grouping.statement import claims
 from tenfold.recipe import Json, SplitOptions
 from tenfold.stages.context import Context, Reference, section
-from tenfold.stages.entries import FOLDS, GROUPS, PROOF, SUMMARY
+from tenfold.stages.entries import EDGES, FOLDS, GROUPS, PROOF, SUMMARY
 from tenfold.store import Entry, Workspace
 
 PARTS = ("strata",)
@@ -58,6 +59,7 @@ def _split(
     write_json(workspace.path / PROOF, folds.proof())
     summary = _summarise(challenge, catalogue, table, options.k)
     summary["random_split"] = random_leak(group_of, labels, options.k, seed)
+    summary["statement"] = _statement(table, grouped)
     write_json(workspace.path / SUMMARY, summary)
 
 
@@ -74,3 +76,34 @@ def _summarise(
         rows.append(row | {name: int(part[name].sum()) for name in measures})
     left_out = joined.filter(pl.col("fold") == NO_FOLD)["id"].to_list()
     return {"folds": rows, "left_out": sorted(left_out)}
+
+
+def _statement(table: pl.DataFrame, grouped: Entry) -> Json:
+    """Say what the proof means, given how near-duplicates were looked for.
+
+    The proof is about groups; this goes back to the pairs they were made of.
+
+    Returns:
+        `pairs` between samples in folds, `crossing` (0), the `searches` that found
+        them, and what that proves, as sentences (`claims`).
+
+    Raises:
+        LeakError: if a pair crosses folds.
+    """
+    fold = table.filter(pl.col("fold") != NO_FOLD).select("id", "fold")
+    pairs = pl.read_parquet(grouped.path / EDGES).select("a", "b")
+    pairs = pairs.join(fold, left_on="a", right_on="id")
+    pairs = pairs.join(fold, left_on="b", right_on="id", suffix="_b")
+    crossing = pairs.filter(pl.col("fold") != pl.col("fold_b"))
+    if len(crossing):
+        a, b = crossing.select("a", "b").row(0)
+        raise LeakError(
+            f"{a} and {b} are near-duplicates in two folds; run group and split again"
+        )
+    searches = grouped.json(SUMMARY)["searches"]
+    return {
+        "pairs": len(pairs),
+        "crossing": len(crossing),
+        "searches": searches,
+        "claims": claims(searches),
+    }

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from tenfold.errors import RecipeError, SourceError
-from tenfold.grouping.overlap import (
-    OverlapOptions,
-    compare,
-    find_keypoints,
-    find_overlaps,
-)
+from tenfold.grouping.keypoints import find_keypoints
+from tenfold.grouping.lattices import OverlapOptions
+from tenfold.grouping.overlap import compare, find_overlaps
 
 SIDE = 350
 NODATA = -32768
@@ -219,7 +216,7 @@ def test_a_patch_copied_from_elsewhere_does_not_hide_the_shift(coasts, side, str
 def test_counting_votes_in_pieces_changes_nothing(coasts, monkeypatch):
     tiles = crops(coasts[:2], np.random.default_rng(10), places=2)
     whole = find_overlaps(tiles)
-    monkeypatch.setattr("tenfold.grouping.overlap._VOTES_AT_ONCE", 500)
+    monkeypatch.setattr("tenfold.grouping.votes._VOTES_AT_ONCE", 500)
     assert find_overlaps(tiles) == whole
 
 

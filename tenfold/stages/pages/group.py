@@ -1,10 +1,13 @@
 """The page of group: how many near-duplicates there are, and what they look like."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from tenfold.data.dataset import Dataset
+from tenfold.grouping.statement import EMBEDDING, OVERLAP, method
+from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page, Picture
 from tenfold.stages.context import Context
@@ -35,13 +38,38 @@ def show(context: Context, entry: Entry) -> Shown:
     )
     groups = pl.read_parquet(entry.path / GROUPS)
     edges = pl.read_parquet(entry.path / EDGES)
+    _searches(page, summary["searches"])
     _sizes(page, groups, summary, context)
     _pictures(page, context, entry, groups)
     _edges(page, edges)
     _test(page, summary["test_matches"])
     line = f"{summary['groups']} groups of {summary['samples']} samples"
     names = ("samples", "groups", "singles", "largest")
-    return Shown(page, line, {name: float(summary[name]) for name in names})
+    headline = {name: float(summary[name]) for name in names}
+    return Shown(page, line, headline | _recall(summary["searches"]))
+
+
+def _searches(page: Page, searches: Sequence[Json]) -> None:
+    page.section("How they were looked for")
+    for search in searches:
+        page.text(f"{method(search)} Found: {search['pairs']} pairs.")
+        if search.get("recall"):
+            page.note(
+                "warning",
+                "An approximate index may miss pairs; set groups.embedding.index to"
+                " exact, or raise groups.embedding.probes, if its recall is too low.",
+            )
+    if not searches:
+        page.note("warning", "No search was made: every sample is a group of its own.")
+
+
+def _recall(searches: Sequence[Json]) -> dict[str, float]:
+    """Return the measured recall of an approximate search, if there is one."""
+    for search in searches:
+        recall = search.get("recall")
+        if recall and recall["value"] is not None:
+            return {"recall": float(recall["value"])}
+    return {}
 
 
 def _sizes(page: Page, groups: pl.DataFrame, summary: Any, context: Context) -> None:
@@ -66,7 +94,7 @@ def _sizes(page: Page, groups: pl.DataFrame, summary: Any, context: Context) -> 
             f"{blank} samples have nothing to match on and stay alone unless another"
             " search joins them.",
         )
-    if summary["edges"].get("overlap") and not summary["edges"].get("embedding"):
+    if summary["edges"].get(OVERLAP) and not summary["edges"].get(EMBEDDING):
         page.note(
             "info",
             "Found by exact overlap alone. That rests on tiles being cut from one grid,"
@@ -94,22 +122,34 @@ def _edges(page: Page, edges: pl.DataFrame) -> None:
     if edges.is_empty():
         page.text("No pair was found.")
         return
-    shifts = edges.filter(pl.col("kind") == "overlap").with_columns(
-        shift=pl.max_horizontal(pl.col("row_shift").abs(), pl.col("col_shift").abs())
-    )
+    overlaps = edges.filter(pl.col("kind") == OVERLAP)
+    if len(overlaps):
+        _shifts(page, overlaps)
+    alike = edges.filter(pl.col("kind") == EMBEDDING)
+    if len(alike):
+        page.figure(
+            figures.histogram(
+                alike["strength"].to_numpy(), x_label="cosine", y_label="pairs"
+            ),
+            "How similar the embeddings of look-alikes are.",
+        )
+    page.details("All pairs", edges.sort("a", "b").head(500).to_dicts())
+
+
+def _shifts(page: Page, overlaps: pl.DataFrame) -> None:
+    shift = overlaps.select(
+        pl.max_horizontal(pl.col("row_shift").abs(), pl.col("col_shift").abs())
+    ).to_series()
     page.figure(
-        figures.histogram(
-            shifts["shift"].to_list(), x_label="shift, pixels", y_label="pairs"
-        ),
+        figures.histogram(shift.to_numpy(), x_label="shift, pixels", y_label="pairs"),
         "How far overlapping samples are shifted against each other.",
     )
     page.figure(
         figures.histogram(
-            shifts["overlap_share"].to_list(), x_label="shared area", y_label="pairs"
+            overlaps["overlap_share"].to_numpy(), x_label="shared area", y_label="pairs"
         ),
         "How much of their area they share.",
     )
-    page.details("All pairs", edges.sort("a", "b").head(500).to_dicts())
 
 
 def _test(page: Page, matches: dict[str, list[int]]) -> None:

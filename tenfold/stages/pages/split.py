@@ -1,5 +1,7 @@
 """The page of split: how even the folds are, and the proof that nothing leaks."""
 
+from tenfold.grouping.statement import is_complete
+from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page
 from tenfold.stages.context import Context
@@ -29,6 +31,7 @@ def show(context: Context, entry: Entry) -> Shown:
         f"None of the {proof['groups']} groups is in two folds. Train, evaluate and"
         " tune check this before they start.",
     )
+    _statement(page, summary["statement"])
     page.note(
         "info",
         f"A split that ignores groups would have put {leaked['groups']:.0f} groups on"
@@ -53,3 +56,20 @@ def show(context: Context, entry: Entry) -> Shown:
         "random_split_leaked_share": float(leaked["samples"]),
     }
     return Shown(page, line, headline)
+
+
+def _statement(page: Page, statement: Json) -> None:
+    """Say what the proof means, search by search."""
+    page.note(
+        "good" if statement["pairs"] else "info",
+        f"None of the {statement['pairs']} pairs of near-duplicates among samples in"
+        " folds is in two folds.",
+    )
+    for claim in statement["claims"]:
+        page.text(claim)
+    if not any(is_complete(search) for search in statement["searches"]):
+        page.note(
+            "info",
+            "No search compared every pair, so what no search found may still be on"
+            " both sides.",
+        )

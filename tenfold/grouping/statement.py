@@ -1,0 +1,142 @@
+"""Own the words for what a search for near-duplicates allows to be said of folds.
+
+A search is described by plain data, as group stores it: its `kind`, `pairs` (how many
+it found) and what `of_overlaps` or `of_embeddings` add.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tenfold.grouping.search import Similar
+from tenfold.recipe import EmbeddingSearch, Json, OverlapSearch
+
+OVERLAP, EMBEDDING = "overlap", "embedding"
+
+
+def of_overlaps(options: OverlapSearch, samples: int, pairs: int, blank: int) -> Json:
+    """Describe a search for exact overlaps.
+
+    Args:
+        options: of the search.
+        samples: that took part.
+        pairs: that were found.
+        blank: samples with nothing to match on.
+    """
+    return {
+        "kind": OVERLAP,
+        "agreement": options.agreement,
+        "samples": samples,
+        "blank": blank,
+        "pairs": pairs,
+    }
+
+
+def of_embeddings(
+    options: EmbeddingSearch, samples: int, blank: int, found: Similar
+) -> Json:
+    """Describe a search for similar embeddings.
+
+    Args:
+        options: of the search.
+        samples: that took part.
+        blank: samples without contrast, which have no embedding.
+        found: what came of it.
+    """
+    recall = found.recall
+    described: Json = {
+        "kind": EMBEDDING,
+        "network": options.network,
+        "threshold": options.threshold,
+        "index": found.index,
+        "samples": samples,
+        "blank": blank,
+        "pairs": len(found.pairs),
+        "recall": None,
+    }
+    if recall is not None:
+        low, high = recall.interval
+        measured = {"value": recall.value, "low": low, "high": high}
+        described |= {"probes": options.probes, "recall": asdict(recall) | measured}
+    return described
+
+
+def is_complete(search: Json) -> bool:
+    """Tell whether a search compared every pair."""
+    return search["kind"] == EMBEDDING and search["recall"] is None
+
+
+def method(search: Json) -> str:
+    """Say how a search looked for pairs, and what it may have missed."""
+    if search["kind"] == OVERLAP:
+        return (
+            "Exact overlaps: pairs are proposed by windows of detail that two samples"
+            f" share, and kept where at least {search['agreement']:.0%} of the"
+            " informative pixels are equal. Samples that share little detail may be"
+            f" missed; {search['blank']} of {search['samples']} samples have nothing"
+            " to match on."
+        )
+    compared = search["samples"] - search["blank"]
+    alike = (
+        f"Look-alikes: a cosine similarity of at least {search['threshold']:g} between"
+        f" embeddings by {search['network']}."
+    )
+    if search["blank"]:
+        alike += f" {_left_out(search)}"
+    if is_complete(search):
+        return f"{alike} All {compared} samples were compared with each other."
+    return (
+        f"{alike} The index is approximate: each of {compared} samples was compared"
+        f" with those in the {search['probes']} cells nearest to it. {_recall(search)}"
+    )
+
+
+def claim(search: Json) -> str:
+    """Say what a search proves about folds whose groups join all of its pairs."""
+    if search["kind"] == OVERLAP:
+        return "No two samples that were found to overlap exactly are in two folds."
+    alike = f"a cosine similarity of at least {search['threshold']:g}"
+    blank = f" {_left_out(search)}" if search["blank"] else ""
+    if is_complete(search):
+        return f"No pair of samples with {alike} crosses folds.{blank}"
+    return (
+        f"No pair of samples that was found to have {alike} crosses folds. The search"
+        f" was approximate, so pairs may have been missed. {_recall(search)}{blank}"
+    )
+
+
+def claims(searches: Sequence[Json]) -> list[str]:
+    """Say what all searches together prove about folds."""
+    if not searches:
+        return [
+            "No search for near-duplicates was made, so nothing is known about"
+            " near-duplicates across folds."
+        ]
+    return [claim(search) for search in searches]
+
+
+def _left_out(search: Json) -> str:
+    return f"{search['blank']} samples whose picture is of one colour took no part."
+
+
+def _recall(search: Json) -> str:
+    """Put a measured recall into words."""
+    recall = search["recall"]
+    drawn = f"{recall['drawn']} samples drawn at random (seed {recall['seed']})"
+    if recall["value"] is None:
+        return (
+            f"Its recall could not be measured: by the exact search none of {drawn}"
+            " has a pair."
+        )
+    return (
+        f"Its measured recall is {_percent(recall['value'])} (95% interval"
+        f" {_percent(recall['low'])} to {_percent(recall['high'])}): of {drawn},"
+        f" {recall['trials']} have pairs by the exact search, and for"
+        f" {recall['complete']} of these all were found."
+    )
+
+
+def _percent(share: float) -> str:
+    """Write a share, rounded down: only what is whole reads as 100%."""
+    # The tiny summand mends products such as 0.57 * 1000 = 569.9999.
+    return f"{math.floor(share * 1000 + 1e-6) / 10:g}%"

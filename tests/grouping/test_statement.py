@@ -1,0 +1,73 @@
+"""What may be said of folds: exact searches prove, the others say what they lack."""
+
+import numpy as np
+import pytest
+
+from tenfold.grouping.search import Recall, Similar
+from tenfold.grouping.statement import (
+    claim,
+    claims,
+    is_complete,
+    method,
+    of_embeddings,
+    of_overlaps,
+)
+from tenfold.recipe import EmbeddingSearch, OverlapSearch
+
+OPTIONS = EmbeddingSearch(enabled=True, threshold=0.97, network="net", probes=3)
+
+
+def searched(recall=None, blank=0):
+    index = "exact" if recall is None else "approximate"
+    found = Similar(np.zeros((5, 2), np.int64), np.ones(5), index, recall)
+    return of_embeddings(OPTIONS, 200, blank, found)
+
+
+def test_only_a_search_of_every_pair_is_complete():
+    missing_nothing = Recall(100, 0, 50, 50, 80, 80)
+    assert is_complete(searched())
+    assert not is_complete(searched(missing_nothing))
+    assert not is_complete(of_overlaps(OverlapSearch(), 200, 5, 0))
+
+
+def test_the_exact_claim_is_of_the_threshold_alone():
+    said = "No pair of samples with a cosine similarity of at least 0.97 crosses folds."
+    assert claim(searched()) == said
+    assert claim(searched(blank=7)).startswith(said)
+    assert "7 samples whose picture is of one colour took no part" in claim(
+        searched(blank=7)
+    )
+    assert "All 193 samples were compared with each other" in method(searched(blank=7))
+
+
+def test_a_measured_recall_travels_with_its_sample_and_interval():
+    search = searched(Recall(1000, 4, 400, 380, 900, 850))
+    # 380 of 400, by Wilson: 0.9240 to 0.9674.
+    words = (
+        "Its measured recall is 95% (95% interval 92.4% to 96.7%): of 1000 samples"
+        " drawn at random (seed 4), 400 have pairs by the exact search, and for 380 of"
+        " these all were found."
+    )
+    assert words in claim(search)
+    assert words in method(search)
+    assert "in the 3 cells nearest to it" in method(search)
+    assert search["recall"]["low"] == pytest.approx(0.92404, abs=1e-5)
+    assert search["recall"]["high"] == pytest.approx(0.96740, abs=1e-5)
+
+
+def test_nearly_all_never_reads_as_all():
+    assert "recall is 99.9% (" in claim(searched(Recall(9999, 0, 9999, 9998, 1, 1)))
+    assert "recall is 57% (" in claim(searched(Recall(100, 0, 100, 57, 1, 1)))
+
+
+def test_a_recall_that_nothing_measured_is_not_a_number():
+    words = claim(searched(Recall(1000, 0, 0, 0, 0, 0)))
+    assert "could not be measured: by the exact search none of 1000 samples" in words
+    assert "%" not in words
+
+
+def test_every_search_has_its_say():
+    both = [of_overlaps(OverlapSearch(), 200, 5, 12), searched()]
+    assert claims(both) == [claim(search) for search in both]
+    assert "12 of 200 samples have nothing to match on" in method(both[0])
+    assert claims([])[0].startswith("No search for near-duplicates was made")
