@@ -47,6 +47,21 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def kind_of(file: Path) -> str | None:
+    """Tell by its first bytes what archive a file is, whatever it is called.
+
+    Returns:
+        The ending by which `extract` knows it; none if it is no archive.
+    """
+    with file.open("rb") as opened:
+        head = opened.read(_TAR_BLOCK)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return ".zip"
+    if head.startswith(b"\x1f\x8b"):
+        return ".tar.gz"
+    return ".tar" if head[257:262] == b"ustar" else None
+
+
 def extract(
     archive: Path, directory: Path, limits: ExtractLimits | None = None
 ) -> None:

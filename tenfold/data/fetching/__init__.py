@@ -1,0 +1,1 @@
+"""A competition's files, from where they are into the layout that ingest reads."""
