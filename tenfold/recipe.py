@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from tenfold.errors import RecipeError
 
@@ -61,19 +68,27 @@ class DataOptions(Section):
 class OverlapSearch(Section):
     """Exact matching of shifted crops (tenfold.grouping.overlap)."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="look for crops of one place; no weights")
     agreement: Share = Field(0.95, description="equal share of informative pixels")
 
 
 class EmbeddingSearch(Section):
     """Nearest neighbours in the embedding of a pretrained network."""
 
-    enabled: bool = False
+    enabled: bool = Field(False, description="look for look-alikes; needs weights")
     network: str = Field("resnet50.tv2_in1k", description="any timm network")
     weights: str | None = Field(
         None, description="safetensors file; absolute, or in the weights folder"
     )
-    threshold: Share = Field(0.97, description="cosine similarity of a pair")
+    threshold: Share = Field(0.97, gt=0, description="cosine similarity of a pair")
+    index: Literal["auto", "blocked", "exact", "approximate"] = Field(
+        "auto",
+        description="blocked and exact (FAISS) find every pair; approximate may miss"
+        " some and states its recall; auto is blocked up to 100000 samples, else exact",
+    )
+    probes: int = Field(
+        8, ge=1, description="cells an approximate index looks into; more miss less"
+    )
 
 
 class GroupOptions(Section):
@@ -87,40 +102,176 @@ class GroupOptions(Section):
 class SplitOptions(Section):
     """Folds: stratified, and no group on both sides."""
 
-    k: int = Field(10, ge=2)
+    k: int = Field(10, ge=2, description="folds; every model is trained once a fold")
     strata: tuple[str, ...] = Field((), description="catalogue columns to balance")
 
 
-class Schedule(Section):
-    """The learning rate over the run."""
+ScheduleName = Literal[
+    "none", "onecycle", "cosine", "cosine-restarts", "cyclic", "plateau"
+]
+#: The options that each schedule reads; the others must stay as they are.
+_SCHEDULE_READS: dict[ScheduleName, tuple[str, ...]] = {
+    "none": (),
+    "onecycle": ("warmup", "start_divisor", "final_divisor", "cycle_momentum"),
+    "cosine": ("warmup", "start_divisor", "minimum_rate"),
+    "cosine-restarts": ("period_epochs", "period_factor", "minimum_rate"),
+    "cyclic": ("base_rate", "up_epochs", "down_epochs", "decay", "cycle_momentum"),
+    "plateau": ("factor", "patience", "threshold", "minimum_rate", "monitor"),
+}
 
-    name: Literal["none", "onecycle"] = "onecycle"
-    warmup: Share = Field(0.1, description="share of steps before the peak")
-    start_divisor: float = Field(2.0, gt=0, description="peak / first rate")
-    final_divisor: float = Field(100.0, gt=0, description="first / last rate")
+
+class Schedule(Section):
+    """The learning rate over the run; its peak is `training.learning_rate`.
+
+    Defaults are those of the published 2nd-place kelp system, whose cosine has no
+    warm-up (`warmup: 0`). An option that the named schedule does not read is refused.
+    What each does, and when, is said in `tenfold.training.schedules`.
+    """
+
+    name: ScheduleName = Field(
+        "onecycle", description="shape of the rate over the run; none: constant"
+    )
+    warmup: Share = Field(
+        0.1, description="onecycle, cosine: share of steps before the peak"
+    )
+    start_divisor: float = Field(
+        2.0, gt=0, description="onecycle, cosine with warm-up: peak / first rate"
+    )
+    final_divisor: float = Field(100.0, gt=0, description="onecycle: first / last rate")
+    cycle_momentum: bool = Field(
+        True,
+        description="onecycle, cyclic: SGD's momentum, or Adam's first beta, falls as"
+        " the rate rises (0.95 to 0.85, and 0.9 to 0.8)",
+    )
+    minimum_rate: float | None = Field(
+        None,
+        ge=0,
+        description="cosine, cosine-restarts, plateau: lowest rate; none: 1e-7, and"
+        " 1e-6 for plateau",
+    )
+    period_epochs: int = Field(
+        1, ge=1, description="cosine-restarts: epochs before the first restart"
+    )
+    period_factor: int = Field(
+        2, ge=1, description="cosine-restarts: each period / the one before"
+    )
+    base_rate: float = Field(1e-5, gt=0, description="cyclic: lowest rate")
+    up_epochs: int = Field(1, ge=1, description="cyclic: epochs from base to peak")
+    down_epochs: int = Field(1, ge=1, description="cyclic: epochs back to base")
+    decay: float = Field(
+        1.0, gt=0, le=1, description="cyclic: factor of the peak a step (exp_range)"
+    )
+    factor: float = Field(0.95, gt=0, lt=1, description="plateau: new rate / old")
+    patience: int = Field(
+        3, ge=0, description="plateau: validations without gain that are borne"
+    )
+    threshold: float = Field(
+        1e-4, ge=0, description="plateau: relative change that is a gain"
+    )
+    monitor: str = Field(
+        "loss", description="plateau: figure that is watched, as training.monitor"
+    )
+
+    @property
+    def lowest(self) -> float:
+        """The lowest rate of the schedules that have one."""
+        if self.minimum_rate is not None:
+            return self.minimum_rate
+        return 1e-6 if self.name == "plateau" else 1e-7
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether the schedule sets the momentum, too."""
+        return self.cycle_momentum and self.name in ("onecycle", "cyclic")
+
+    @model_validator(mode="after")
+    def _reads_what_is_set(self) -> "Schedule":
+        for option, field in type(self).model_fields.items():
+            changed = getattr(self, option) != field.default
+            if changed and option not in ("name", *_SCHEDULE_READS[self.name]):
+                raise ValueError(
+                    f"schedule {self.name} does not use {option}; leave it out, or"
+                    f" write the schedule anew: schedule={{name: {self.name}}}"
+                )
+        if self.name == "cosine" and self.start_divisor < 1:
+            raise ValueError("start_divisor: cosine warms up from below its peak, ≥ 1")
+        return self
+
+
+class Swa(Section):
+    """Stochastic weight averaging (Izmailov et al., UAI 2018; published values).
+
+    The weights at the ends of the last epochs are averaged, each epoch alike, while
+    the rate is annealed to a constant one instead of the schedule's. Statistics of
+    batch normalisation are renewed by a pass over training examples at the end. A
+    training that ends before the first of these epochs averages its last weights only.
+    """
+
+    start: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.75, description="share of epochs before the first that is averaged"
+    )
+    learning_rate: float = Field(3e-5, gt=0, description="rate that is annealed to")
+    annealing_epochs: int = Field(10, ge=1, description="epochs until it is reached")
 
 
 class Training(Section):
-    """The loop around a network, whatever the network is."""
+    """The loop around a network, whatever the network is.
 
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
+    Two steps of an epoch with its validation, to see whether all of it works, are
+    `--set members.NAME.training.epochs=1 --set members.NAME.training.limit_steps=2`.
+    Kept are the last weights, the best epoch's, and the averages that are asked for.
+    torch-ort, which brought the published kelp system no gain, is not offered.
+    """
+
+    epochs: int = Field(ge=1, description="rounds of samples_per_epoch samples")
+    batch: int = Field(ge=1, description="samples a batch")
+    accumulate: int = Field(
+        1, ge=1, description="batches a step; gradients are their mean's"
+    )
     samples_per_epoch: int | None = Field(
         None, ge=1, description="drawn with replacement; none: every sample once"
     )
-    optimiser: Literal["adamw"] = "adamw"
-    learning_rate: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    optimiser: Literal["adamw", "adam", "sgd"] = Field("adamw", description="PyTorch's")
+    learning_rate: float = Field(3e-4, gt=0, description="peak of the schedule")
+    weight_decay: float = Field(1e-4, ge=0, description="adam, sgd: as an L2 penalty")
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.9, description="sgd, where the schedule does not set it; published: 0"
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest norm of a step's gradient; none: any"
+    )
     schedule: Schedule = Schedule()
-    precision: Precision = "32-true"
+    precision: Precision = Field(
+        "32-true",
+        description="mixed: 16 bits where it is safe; true: weights have 16 bits too",
+    )
+    compile: bool = Field(
+        False, description="compile the training step (torch.compile), for its speed"
+    )
     ema: Share = Field(0.0, description="decay of averaged weights; 0 keeps none")
-    weights: Literal["last", "ema", "best"] = Field(
+    swa: Swa | None = Field(None, description="average the last epochs' weights, too")
+    weights: Literal["last", "ema", "best", "swa"] = Field(
         "last",
         description="what out-of-fold predictions and inference use; best was"
         " chosen on the fold being predicted and is labelled so",
     )
+    monitor: str = Field(
+        "score",
+        description="held-out figure that best and patience go by: score (the"
+        " challenge's metric), loss (lower is better), or another val/ figure; with a"
+        " minus before its name, lower is better",
+    )
     patience: int | None = Field(None, ge=1, description="epochs without gain")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
+    limit_steps: int | None = Field(
+        None, ge=1, description="most steps an epoch, for trial runs"
+    )
+    limit_validation: int | None = Field(
+        None,
+        ge=1,
+        description="most held-out samples validated while training, for trial runs;"
+        " pictured ones come on top, and out-of-fold predictions are always whole",
+    )
     checkpoint_minutes: float = Field(5.0, ge=0, description="also every epoch")
     picture_epochs: tuple[int, ...] = Field((), description="epochs that are drawn")
     workers: int = Field(0, ge=0, description="loader processes")
@@ -130,6 +281,37 @@ class Training(Section):
     def _weights_exist(self) -> "Training":
         if self.weights == "ema" and self.ema == 0:
             raise ValueError("weights: ema needs an ema decay above 0")
+        if self.weights == "swa" and self.swa is None:
+            raise ValueError("weights: swa needs swa, e.g. swa={}")
+        return self
+
+    @model_validator(mode="after")
+    def _momentum_is_used(self) -> "Training":
+        if self.momentum == type(self).model_fields["momentum"].default:
+            return self
+        if self.optimiser != "sgd":
+            raise ValueError(f"{self.optimiser} has no momentum; leave it out")
+        if self.schedule.cycles_momentum:
+            raise ValueError(
+                f"schedule {self.schedule.name} sets the momentum itself; leave it out,"
+                " or set schedule.cycle_momentum to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_are_below_the_peak(self) -> "Training":
+        schedule = self.schedule
+        lowest = {
+            "cosine": schedule.lowest,
+            "cosine-restarts": schedule.lowest,
+            "plateau": schedule.lowest,
+            "cyclic": schedule.base_rate,
+        }.get(schedule.name, 0.0)
+        if lowest >= self.learning_rate:
+            raise ValueError(
+                f"the lowest rate of schedule {schedule.name} is {lowest:g}, and"
+                f" learning_rate, its peak, is {self.learning_rate:g}; it must be above"
+            )
         return self
 
 
@@ -147,7 +329,9 @@ class Inference(Section):
     window: int | None = Field(
         None, ge=32, description="side of sliding windows, px; none: samples whole"
     )
-    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.5, description="least share of a window that the next one covers too"
+    )
     precision: Precision | None = Field(None, description="none: as in training")
 
 
@@ -155,19 +339,26 @@ class Took(Section):
     """What training one fold took, where somebody measured it."""
 
     gpu: str = Field(description="accelerator, as profiles name it")
-    hours_a_fold: float = Field(gt=0)
+    hours_a_fold: float = Field(gt=0, description="hours that one fold took")
     epochs: int = Field(ge=1, description="that those hours were for")
-    source: str
+    source: str = Field(description="who measured it, where")
 
 
 class Member(Section):
     """One model of the ensemble; trained once a fold."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    role: str = "predict"
-    engine: Literal["torch", "keras", "trees"] = "torch"
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
+        description="unique; small letters, digits and dashes",
+    )
+    role: str = Field(
+        "predict", description="models of one role are averaged with each other"
+    )
+    engine: Literal["torch", "keras", "trees"] = Field(
+        "torch", description="what trains it; its image follows from it"
+    )
     profile: str = Field("train", description="a key of `profiles`")
-    seed: int = 42
+    seed: int = Field(42, description="of this model, beside the recipe's")
     training: Training
     inference: Inference = Inference()
     took: Took | None = Field(None, description="what estimates of a plan rest on")
@@ -186,7 +377,7 @@ class PredictOptions(Section):
     """Inference over the test samples."""
 
     workers: int = Field(1, ge=1, description="tasks that share the shards")
-    batch: int = Field(8, ge=1)
+    batch: int = Field(8, ge=1, description="samples a batch")
     resident: int = Field(
         12, ge=1, description="members kept in memory; more are cycled by shard"
     )
@@ -205,20 +396,26 @@ class Recipe(Section):
     their stored results valid.
     """
 
-    challenge: str
-    name: str
+    challenge: str = Field(description="folder of tenfold/challenges")
+    name: str = Field(description="part of the names of runs and files")
     about: str = Field(description="one sentence a person reads in a list")
     lands_near: str = Field(description="the published figure to expect, with source")
-    seed: int = 42
+    seed: int = Field(42, description="of folds, weights, order and augmentation")
     data: DataOptions = DataOptions()
     groups: GroupOptions = GroupOptions()
     split: SplitOptions = SplitOptions()
-    members: tuple[Member, ...]
-    allow_failed_folds: int = Field(0, ge=0)
-    parallel_folds: int = Field(10, ge=1, le=100)
+    members: tuple[Member, ...] = Field(description="the models, one or more")
+    allow_failed_folds: int = Field(
+        0, ge=0, description="folds of a model that may fail without ending the run"
+    )
+    parallel_folds: int = Field(
+        10, ge=1, le=100, description="most folds of a model that train at once"
+    )
     predict: PredictOptions = PredictOptions()
     preview: PreviewOptions = PreviewOptions()
-    profiles: dict[str, Resources] = {}
+    profiles: dict[str, Resources] = Field(
+        {}, description="machines: cpu, group, train, predict, and names of your own"
+    )
 
     @model_validator(mode="after")
     def _names(self) -> "Recipe":
@@ -340,38 +537,49 @@ def validate(kind: type[R], raw: Mapping[str, Any], where: str) -> R:
 
 
 def _sentence(kind: type[BaseModel], fault: Any) -> str:
-    dotted = ".".join(str(part) for part in fault["loc"])
+    dotted, _ = _resolve(kind, fault["loc"])
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(
-            str(fault["loc"][-1]), _keys_at(kind, fault["loc"][:-1]), 1
-        )
+        _, section = _resolve(kind, fault["loc"][:-1])
+        known = list(section.model_fields) if section else []
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1)
         hint = f", did you mean {near[0]!r}?" if near else ""
         return f"unknown key {dotted!r}{hint}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     return f"{dotted}: {message}" if dotted else message
 
 
-def _keys_at(kind: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """Walk the model along an error's location and list the keys known there."""
-    is_key = False
+def _resolve(
+    kind: type[BaseModel], path: Sequence[str | int]
+) -> tuple[str, type[BaseModel] | None]:
+    """Follow an error's location from a section on.
+
+    Returns:
+        The location as a recipe has it, and the section it leads to or lies in, if it
+        is known. pydantic also names the branch of a union that it took.
+    """
+    shown, is_key = [], False
+    section: type[BaseModel] | None = kind
+    branches: dict[str, type[BaseModel]] = {}
     for part in path:
+        if len(branches) > 1 and part in branches:
+            section, branches = branches[str(part)], {}
+            continue
+        shown.append(str(part))
         if isinstance(part, int) or is_key:
             is_key = False
             continue
-        field = kind.model_fields.get(part)
+        field = section.model_fields.get(part) if section else None
         is_key = field is not None and get_origin(field.annotation) is dict
-        found = _section_of(field.annotation) if field else None
-        if found is None:
-            return []
-        kind = found
-    return list(kind.model_fields)
+        branches = _branches(field.annotation) if field else {}
+        section = next(iter(branches.values()), None)
+    return ".".join(shown), section
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _branches(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Return the sections an annotation allows, by the names pydantic gives them."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in get_args(annotation):
-        found = _section_of(inner)
-        if found is not None:
-            return found
-    return None
+        return {annotation.__name__: annotation}
+    inner = get_args(annotation)
+    found = {name: kind for part in inner for name, kind in _branches(part).items()}
+    tags = [str(part.tag) for part in inner if isinstance(part, Tag)]
+    return dict.fromkeys(tags, *found.values()) if tags else found

@@ -17,6 +17,7 @@ import pytest
 import tenfold
 from tenfold import challenges
 from tenfold.codeversion import code_version
+from tenfold.training.engines import backend_of
 
 SOURCE = Path(tenfold.__file__).parent
 #: The parts of a challenge, by the properties of its class.
@@ -37,6 +38,9 @@ from tenfold import folds as renamed
 def later():
     import tenfold.training.engine
 """
+
+#: What runs engines, without any engine's own code.
+ENGINE_STAGES = ["tenfold.stages.fit", "tenfold.stages.train", "tenfold.stages.predict"]
 
 SCRIPT = """
 import ast, json, sys
@@ -119,9 +123,17 @@ def used_parts(stage):
     }
 
 
-def modules_of(stage):
+def names_engines(stage):
+    """Tell whether a stage's key has the backends of its members' engines."""
+    calls = (n for n in ast.walk(stage_tree(stage)) if isinstance(n, ast.Call))
+    builds = (c for c in calls if ast.unparse(c.func).endswith(".build"))
+    return any(word.arg == "engines" for call in builds for word in call.keywords)
+
+
+def modules_of(stage, engine="torch"):
     parts = [f"tenfold.challenges.kelp.{part}" for part in declared_parts(stage)]
-    return [f"tenfold.stages.{stage}", *parts]
+    backends = [backend_of(engine)] if names_engines(stage) else []
+    return [f"tenfold.stages.{stage}", *parts, *backends]
 
 
 def run_on_a_copy(folder, stages, edits=(), blocked=()):
@@ -130,7 +142,7 @@ def run_on_a_copy(folder, stages, edits=(), blocked=()):
     )
     job = {
         "modules": {stage: modules_of(stage) for stage in stages}
-        | {"probe": ["tenfold.probe"]},
+        | {"probe": ["tenfold.probe"], "no engine": ENGINE_STAGES},
         "edits": edits,
         "blocked": blocked,
         "heavy": FRAMEWORKS,
@@ -158,10 +170,11 @@ EDITS = {
     "challenges/kelp/decision.py": "tune predict",
     "challenges/kelp/submission.py": "submit",
     "challenges/kelp/drawing.py": "preview",
-    "challenges/kelp/tiles.py": "ingest fit train evaluate tune predict preview",
+    "challenges/kelp/tiles.py": "ingest fit train evaluate tune predict submit preview",
     "grouping/overlap.py": "group",
     "folds.py": "split fit train evaluate tune (predict submit preview)",
     "training/engine.py": "fit train predict",
+    "training/torch_backend.py": "fit train predict",
     "metrics/confusion.py": "fit train evaluate tune predict submit",
     "stages/train.py": "train",
     "stages/fit.py": "fit train",
@@ -198,7 +211,7 @@ def seen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("copy")
     versions = run_on_a_copy(folder, STAGES, edits, FRAMEWORKS)["versions"]
     before = versions.pop("before")
-    assert len(set(before.values())) == len(before) == len(STAGES) + 1
+    assert len(set(before.values())) == len(before) == len(STAGES) + 2
     return {
         label: [name for name in before if after[name] != before[name]]
         for label, after in versions.items()
@@ -208,7 +221,7 @@ def seen(tmp_path_factory):
 @pytest.mark.parametrize("file", EDITS)
 def test_an_edit_changes_the_stages_that_run_it(seen, file):
     must, _, may = EDITS[file].partition("(")
-    harmless = [*may.rstrip(")").split(), "probe"]
+    harmless = [*may.rstrip(")").split(), "probe", "no engine"]
     assert [stage for stage in seen[file] if stage not in harmless] == must.split()
 
 
@@ -233,6 +246,21 @@ def test_a_single_number_counts(seen, file, stage):
 
 def test_an_edit_taken_back_brings_the_old_version_back(seen):
     assert seen["after"] == []
+
+
+def test_an_engine_is_part_of_what_its_own_members_make_only(seen):
+    """Else an edit of the trees' code would train every network again."""
+    for file in ("training/engine.py", "training/torch_backend.py"):
+        assert "no engine" not in seen[file]
+    assert "no engine" in seen["stages/fit.py"]
+
+
+@pytest.mark.parametrize("stage", stage_files())
+def test_a_stage_that_runs_an_engine_names_it(stage):
+    """Members are trained by a `FoldJob`, and run by an `Ensemble` or a `FoldJob`."""
+    names = {node.id for node in ast.walk(stage_tree(stage)) if hasattr(node, "id")}
+    runs = names & {"find_engine", "FoldJob", "Ensemble"}
+    assert bool(runs) == names_engines(stage)
 
 
 @pytest.mark.parametrize("stage", stage_files())

@@ -43,7 +43,14 @@ ODD_VALUES = [
     {},
 ]
 #: Has no second value, or needs another option to change with it.
-FIXED = {"challenge", "engine", "optimiser", "vote", "class_weights"}
+FIXED = {"challenge", "engine", "vote", "class_weights", "momentum"}
+#: Of networks, losses and inputs that are not the default
+#: (tests/challenges/kelp/test_network_options.py).
+FIXED |= {"fit", "size", "alpha", "beta", "gamma", "nu", "parts", "smoothing"}
+FIXED |= {"attention", "classes", "decoder_channels", "depth", "dropout", "smooth"}
+#: Of schedules that are not the default (tests/test_recipe_training.py).
+FIXED |= {"minimum_rate", "period_epochs", "period_factor", "base_rate", "up_epochs"}
+FIXED |= {"down_epochs", "decay", "factor", "patience", "threshold", "monitor"}
 
 
 MINE = yaml.safe_load("""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tenfold.data.files import read_json, write_json
 from tenfold.errors import RecipeError, StoreError
 from tenfold.recipe import Recipe
 from tenfold.store import Entry, Key, Store, Work
+from tenfold.training.engines import backend_of
 
 OK, FAILED = "ok", "failed"
 #: A reference stays a small file, which is how others find it.
@@ -101,6 +102,8 @@ class Context:
         section: Any,
         parts: Sequence[str],
         work: Work,
+        *,
+        engines: Iterable[str] = (),
     ) -> Reference:
         """Find the stage's entry, or make it.
 
@@ -111,10 +114,12 @@ class Context:
             section: the part of the recipe it reads, as plain data.
             parts: of the challenge whose code it runs.
             work: makes the entry.
+            engines: of the members that it trains or runs.
         """
         started = time.monotonic()
         challenge = self.challenge
         modules = [f"tenfold.stages.{stage}", *(challenge.module(p) for p in parts)]
+        modules += [backend_of(engine) for engine in engines]
         key = Key(
             stage,
             inputs,

@@ -42,5 +42,6 @@ def fit(
         }
         write_json(workspace.path / MODEL, description)
 
-    made = context.build("fit", label, job.inputs, job.options, PARTS, work)
+    inputs, options, engines = job.inputs, job.options, [job.member.engine]
+    made = context.build("fit", label, inputs, options, PARTS, work, engines=engines)
     return context.entry(made)

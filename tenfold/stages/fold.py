@@ -13,7 +13,7 @@ from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import sha256_of
 from tenfold.folds import FoldTable
-from tenfold.recipe import Json, Member
+from tenfold.recipe import Json, Member, Training
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.device import check_device
 from tenfold.stages.entries import HISTORY, WEIGHTS
@@ -28,6 +28,7 @@ from tenfold.training.engines import (
     Resume,
     find_engine,
 )
+from tenfold.training.monitor import monitor_of
 
 
 @dataclass(frozen=True)
@@ -146,14 +147,16 @@ class FoldJob:
             if keep is not None:
                 keep(id_, outputs)
             workspace.progress.update(done, len(self.held_out), "held-out samples")
-        used, stopped_early = training.weights, len(history) < training.epochs
         return {
             "tally": tally.to_json(),
-            **_test_figures(scoring, tally, _loss_of(history, used)),
+            **_test_figures(scoring, tally, _loss_of(history, training)),
             "model": self.member.name,
             "fold": self.fold,
             "role": self.member.role,
-            "selected_on_fold": used == "best" or stopped_early,
+            "selected_on_fold": training.weights == "best"
+            or len(history) < training.epochs
+            # It lowers the rate by what it sees on the held-out fold.
+            or training.schedule.name == "plateau",
         }
 
 
@@ -183,14 +186,18 @@ def open_fold(
     return FoldJob(context, member, fold, data, split, table, engine, task)
 
 
-def _loss_of(history: Sequence[Mapping[str, float | None]], used: str) -> float:
+def _loss_of(
+    history: Sequence[Mapping[str, float | None]], training: Training
+) -> float:
     """Return the validation loss of the weights that are used."""
     validated = [
-        (float(row["val/score"] or 0.0), float(row["val/loss"] or 0.0))
+        {name: value for name, value in row.items() if value is not None}
         for row in history
         if row.get("val/loss") is not None
     ]
-    return max(validated)[1] if used == "best" else validated[-1][1]
+    if training.weights == "best":
+        return max(validated, key=monitor_of(training.monitor).gain)["val/loss"]
+    return validated[-1]["val/loss"]
 
 
 def _test_figures(scoring: ScoringPart, tally: Any, loss: float) -> Json:

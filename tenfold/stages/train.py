@@ -64,8 +64,8 @@ def run(
             "dataset": job.data.address,
             "folds": job.split.address,
         }
-        used = section(job.member.inference)
-        done = context.build("train", label, inputs, used, PARTS, work)
+        used, engines = section(job.member.inference), [job.member.engine]
+        done = context.build("train", label, inputs, used, PARTS, work, engines=engines)
         return replace(done, seconds=round(time.monotonic() - started, 2))
     except (TrainingError, ValueError, ArithmeticError) as error:
         # Out-of-memory, I/O and signals are not among these: they may pass.

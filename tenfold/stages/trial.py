@@ -20,7 +20,7 @@ from tenfold.stages.entries import METRICS, WEIGHTS
 from tenfold.stages.fold import FoldJob, open_fold
 from tenfold.store import Workspace
 from tenfold.sweep import Plan, trial_recipe
-from tenfold.training.engines import Resume
+from tenfold.training.engines import Resume, backend_of
 from tenfold.training.rivals import Rivals
 
 PARTS = ("reader", "model", "scoring")
@@ -80,7 +80,10 @@ def run(
 
     started = time.monotonic()
     try:
-        done = own.build("trial", trial.label, inputs, options, PARTS, work)
+        engines = [job.member.engine]
+        done = own.build(
+            "trial", trial.label, inputs, options, PARTS, work, engines=engines
+        )
     except (TrainingError, RecipeError, ValueError, ArithmeticError) as error:
         # Out-of-memory, I/O and signals are not among these: they may pass.
         seconds = time.monotonic() - started
@@ -130,13 +133,14 @@ def _study(context: Context, dataset: Reference, folds: Reference, plan: Plan) -
     except RecipeError:
         # All trials may name other weights; one that needs these says so itself.
         files = {}
-    parts = [context.challenge.module(part) for part in PARTS]
+    code = [context.challenge.module(part) for part in PARTS]
+    code += [__name__, backend_of(member.engine)]
     content = [
         [dataset.address, folds.address],
         [member.decisive(), section(member.inference), plan.fold, recipe.seed],
         {name: sha256_of(path) for name, path in files.items()},
         section(plan.early_stop),
-        code_version([__name__, *parts]),
+        code_version(code),
     ]
     return digest_of(content)[:24]
 

@@ -56,23 +56,28 @@ def move(planes: Tensor, moves: Tensor, interpolate: bool) -> Tensor:
     Returns:
         (N, C, H, W); 0 where a rotation looks outside.
     """
-    rows = moves.tolist()
-    moved = torch.stack(
-        [_turn(plane, row) for plane, row in zip(planes, rows, strict=True)]
-    )
-    if not any(row[3] for row in rows):
-        return moved
-    grid = F.affine_grid(_rotations(moves), list(moved.shape), align_corners=False)
-    mode = "bilinear" if interpolate else "nearest"
-    turned = F.grid_sample(moved, grid.to(moved.dtype), mode=mode, align_corners=False)
-    angled = (moves[:, 3] != 0).view(-1, 1, 1, 1)
-    return torch.where(angled, turned, moved)
+    moved = torch.empty_like(planes)
+    rotations = _rotations(moves)
+    for n, row in enumerate(moves.tolist()):
+        turned = _turn(planes[n], row)
+        # One at a time: half of a batch may not rotate at all.
+        moved[n] = _rotate(turned, rotations[n], interpolate) if row[3] else turned
+    return moved
 
 
 def _turn(plane: Tensor, row: list[float]) -> Tensor:
     axes = [axis for axis, flips in ((-1, row[0]), (-2, row[1])) if flips]
     flipped = plane.flip(axes) if axes else plane
     return torch.rot90(flipped, int(row[2]), (-2, -1)) if row[2] else flipped
+
+
+def _rotate(plane: Tensor, rotation: Tensor, interpolate: bool) -> Tensor:
+    grid = F.affine_grid(rotation[None], [1, *plane.shape], align_corners=False)
+    mode = "bilinear" if interpolate else "nearest"
+    turned = F.grid_sample(
+        plane[None], grid.to(plane.dtype), mode=mode, align_corners=False
+    )
+    return turned[0]
 
 
 def _rotations(moves: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 A framework is imported by its own backend only, when a member asks for it.
 """
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ import polars as pl
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset, Samples
 from tenfold.errors import RecipeError
-from tenfold.recipe import Json, Member
+from tenfold.recipe import Json, Member, Precision
 from tenfold.store import Workspace
 
 Resume = Literal["auto", "must", "never"]
+_BACKENDS = {
+    "torch": "tenfold.training.torch_backend",
+    "trees": "tenfold.training.trees_backend",
+}
 #: Runs a fitted member: (samples, ids, batch) to (id, compact outputs), in order.
 Runner = Callable[[Samples, Sequence[str], int], Iterator[tuple[str, Arrays]]]
 #: Told the history after each epoch; True ends the training there.
@@ -66,7 +71,7 @@ class Finished:
 
     Attributes:
         description: of the model, for `Engine.load`.
-        files: kind of weights (last, best, ema) to file.
+        files: kind of weights (last, best, ema, swa) to file.
         history: one row an epoch, published names.
     """
 
@@ -86,7 +91,7 @@ class Engine(Protocol):
         task: Any,
         description: Json,
         weights: Path,
-        precision: str,
+        precision: Precision,
         threads: int | None = None,
     ) -> Runner:
         """Build a fitted member from its description and its weights.
@@ -100,15 +105,26 @@ class Engine(Protocol):
         """
 
 
+def backend_of(name: str) -> str:
+    """Return the module of an engine's backend.
+
+    Its code is part of the version of what it makes. Since it is looked up, and not
+    imported here, an edit of one engine leaves the members of the others as they are;
+    stages name the engines of theirs (`Context.build`).
+
+    Raises:
+        RecipeError: for an engine that there is no backend of.
+    """
+    if name not in _BACKENDS:
+        known = " and ".join(_BACKENDS)
+        raise RecipeError(f"there is no engine {name!r} yet; there are {known}")
+    return _BACKENDS[name]
+
+
 def find_engine(name: str) -> Engine:
     """Return the backend of an engine.
 
     Raises:
         RecipeError: for an engine that there is no backend of.
     """
-    if name != "torch":
-        raise RecipeError(f"there is no engine {name!r} yet; there is torch")
-    # Named here, not looked up, so that its code is part of a stage's version.
-    from tenfold.training import torch_backend
-
-    return cast(Engine, torch_backend)
+    return cast(Engine, importlib.import_module(backend_of(name)))

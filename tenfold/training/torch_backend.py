@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Samples
-from tenfold.recipe import Json
+from tenfold.recipe import Json, Precision
 from tenfold.store import Workspace
-from tenfold.training.engine import Fitted, Job, Trainer, infer
+from tenfold.training.engine import Trainer
 from tenfold.training.engines import Finished, Order, Resume, Runner
+from tenfold.training.inference import infer
+from tenfold.training.job import Job
 from tenfold.training.order import step_seed
+from tenfold.training.precision import fabric_of
+from tenfold.training.run import Fitted
 from tenfold.training.task import TorchTask
 
 
@@ -51,7 +54,7 @@ def load(
     task: Any,
     description: Json,
     weights: Path,
-    precision: str,
+    precision: Precision,
     threads: int | None = None,
 ) -> Runner:
     """Build a fitted member; see `Engine.load`."""
@@ -63,9 +66,10 @@ def load(
     return _runner(task, model, precision)
 
 
-def _runner(task: TorchTask, model: torch.nn.Module, precision: Any) -> Runner:
-    fabric = Fabric(accelerator="auto", devices=1, precision=precision)
-    fabric.to_device(model)
+def _runner(task: TorchTask, model: torch.nn.Module, precision: Precision) -> Runner:
+    fabric = fabric_of(precision)
+    # Moved to the device, and in a true precision made that of its weights.
+    fabric.setup_module(model)
 
     def run(
         samples: Samples, ids: Sequence[str], batch: int
@@ -81,5 +85,6 @@ def _save(fitted: Fitted, folder: Path) -> dict[str, Path]:
     for kind, state in fitted.weights.items():
         files[kind] = folder / f"{kind}.safetensors"
         tensors = {name: tensor.contiguous() for name, tensor in state.items()}
-        save_file(tensors, files[kind])
+        # Not save_file, whose files only their owner may read.
+        files[kind].write_bytes(save(tensors))
     return files

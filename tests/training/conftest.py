@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -63,3 +64,32 @@ def launch(server):
         return json.loads(answer)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def train(data, launch):
+    """Give a function that trains in a process of its own; returns its exit code."""
+
+    def run(folder, **request):
+        return launch(work="train", data=str(data), folder=str(folder), **request)
+
+    return run
+
+
+@pytest.fixture
+def groups():
+    """Collect the options of each step that an optimiser takes: rate, betas, …"""
+    taken = []
+    handle = register_optimizer_step_pre_hook(
+        lambda optimiser, *_: taken.append(
+            {k: v for k, v in optimiser.param_groups[0].items() if k != "params"}
+        )
+    )
+    yield taken
+    handle.remove()
+
+
+@pytest.fixture
+def rates(groups):
+    """Give a function that lists the rate of every step so far."""
+    return lambda: [group["lr"] for group in groups]

@@ -125,3 +125,15 @@ def test_a_state_of_another_model_is_refused():
         ema.load({"unknown": torch.zeros(1)}, 3)
     with pytest.raises(RuntimeError):
         ema.load({"0.weight": torch.zeros(2, 2)}, 3)
+
+
+def test_an_average_of_weights_of_16_bits_is_wide():
+    """Next to 1, bfloat16 has steps of 1/128: most of an average's are smaller."""
+    model = nn.Linear(1, 1, bias=False).to(torch.bfloat16)
+    nn.init.ones_(model.weight)
+    ema = Ema(model, 0.999)
+    ema.updates = 10**6
+    nn.init.constant_(model.weight, 1 + 1 / 128)
+    ema.update(model)
+    assert ema.state["weight"].dtype == torch.float32
+    assert float(ema.state["weight"]) == pytest.approx(1 + 0.001 / 128, rel=1e-7)

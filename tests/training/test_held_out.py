@@ -235,7 +235,8 @@ class MeanDecision:
             "honest": 0.5,
             "naive": 0.5,
             "baseline": {},
-            "curve": {},
+            "curves": [],
+            "effects": [],
         }
 
 

@@ -29,7 +29,8 @@ from tenfold.store import Workspace
 from tenfold.training import checkpoints as checkpoints_module
 from tenfold.training.augment import draw_move, move
 from tenfold.training.checkpoints import Checkpoints
-from tenfold.training.engine import Job, Trainer
+from tenfold.training.engine import Trainer
+from tenfold.training.job import Job
 from tenfold.training.order import step_seed
 
 SIZE, SAMPLES = 16, 22
@@ -139,7 +140,7 @@ class ToyTask:
     def outputs(self, model, batch):
         self.on_outputs()
         probability = torch.sigmoid(model(batch["image"].float() / 255))[:, 0]
-        return {"prob": probability.cpu().numpy()}
+        return {"prob": probability.float().cpu().numpy()}
 
 
 class Sums:
@@ -274,7 +275,8 @@ def train(request):
     fitted = trainer.fit()
     for kind, state in fitted.weights.items():
         save_file({k: t.contiguous() for k, t in state.items()}, folder / kind)
-    result = {"history": fitted.history, "steps": task.steps}
+    kinds = sorted(fitted.weights)
+    result = {"history": fitted.history, "steps": task.steps, "kinds": kinds}
     (folder / "result.json").write_text(json.dumps(result))
 
 
