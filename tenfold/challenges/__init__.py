@@ -1,4 +1,4 @@
-"""What a challenge is: ten parts, in the order the data flows.
+"""What a challenge is: ten parts in the order the data flows, and one for people.
 
 A challenge is one folder, `tenfold/challenges/<name>/`, with one module a
 part. A part is looked up by its file's name and imported when it is needed,
@@ -18,6 +18,7 @@ them by the contract tests.
 | decision | decision.py | tune, predict |
 | submission | submission.py | submit, score |
 | drawing | drawing.py | the reports |
+| exploring | exploring.py, where there is one | explore, statistics, compare |
 """
 
 import importlib
@@ -34,6 +35,7 @@ from tenfold.data.arrays import Arrays, BoolArray, ByteArray, IntArray
 from tenfold.data.statistics import Channels, Partials
 from tenfold.errors import RecipeError, Rejected
 from tenfold.recipe import Json, Member, Recipe, override, read_yaml, validate
+from tenfold.reports.panels import Scale
 
 PACKAGE = __name__
 FOLDER = Path(__file__).parent
@@ -125,6 +127,13 @@ class ReaderPart(Protocol):
     def channels(self, recipe: Recipe) -> Channels | None:
         """Name the channels whose statistics the recipe's members need."""
 
+    def single(self, path: Path) -> SourceSample:
+        """Return a file of its own as a test sample, not yet read.
+
+        Raises:
+            SourceError: if there is no such file.
+        """
+
 
 class DuplicatesPart(Protocol):
     """duplicates.py: the views of a sample by which duplicates are judged."""
@@ -199,8 +208,16 @@ class DecisionPart(Protocol):
         Returns:
             `decision` (plain data for the functions below), `honest` (score with
             each fold left out of the choice), `naive` (score of the choice on what
-            it was made on), `baseline` (a simple rule's score, honest too), `curve`
-            and `statement` (what was chosen on what, in words).
+            it was made on), `baseline` (a simple rule's score, honest too), `curves`
+            (each with `title`, `text`, the label `x`, `lines` by name as [x, y], and
+            `chosen`, an x), `effects` (rows: what the decision's steps changed) and
+            `statement` (what was chosen on what, in words).
+        """
+
+    def untuned(self, recipe: Recipe, model: str, fold: int) -> Json:
+        """Return a decision, as `tune` gives it, for one member that is used alone.
+
+        Nothing is chosen: what the recipe leaves open is as plain as can be.
         """
 
     def member_weight(self, decision: Json, model: str, fold: int) -> float:
@@ -235,8 +252,25 @@ class SubmissionPart(Protocol):
             SubmissionError: naming the member that breaks a rule.
         """
 
+    def export(self, id_: str, prediction: Arrays, directory: Path) -> Path:
+        """Write one prediction as a file of its own, as `tallies` reads a folder."""
+
     def score(self, path: Path, truth: Path) -> dict[str, float]:
         """Score a submission against a folder of truth, e.g. synth's `truth`."""
+
+    def tallies(
+        self, path: Path, truth: Path, threshold: float | None = None
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield each sample's tally, as scoring's, paired with its truth by id.
+
+        Args:
+            path: a submission, or a folder of exported predictions.
+            truth: folder of truth.
+            threshold: predictions may be probabilities, which this one cuts.
+
+        Raises:
+            SubmissionError: naming samples that are on one side only.
+        """
 
 
 class DrawingPart(Protocol):
@@ -244,6 +278,9 @@ class DrawingPart(Protocol):
 
     def views(self, arrays: Arrays) -> Mapping[str, ByteArray]:
         """Return named pictures (H, W, 3) of a sample, the most telling first."""
+
+    def scales(self, arrays: Arrays) -> Mapping[str, Scale]:
+        """Return what colours mean in those views of a sample that map values."""
 
     def overlay(
         self, arrays: Arrays, outputs: Arrays, truth: bool = True
@@ -260,6 +297,32 @@ class DrawingPart(Protocol):
 
     def warnings(self, test: pl.DataFrame, train: pl.DataFrame) -> list[str]:
         """Say in plain words where predictions look unlike the training data."""
+
+
+class ExploringPart(Protocol):
+    """exploring.py: what people may ask of the data; a challenge may do without.
+
+    Without it, explore draws every column under its own name, and there are neither
+    statistics of channels nor paired scores of two decisions.
+    """
+
+    COLUMNS: Mapping[str, str]
+    """Catalogue columns that are drawn, and what they measure in words."""
+
+    LEGEND: str
+    """What the names of channels mean, for people."""
+
+    def channels(self, recipe: Recipe, every: bool) -> Channels:
+        """Name the channels of the recipe's members, or every one there is."""
+
+    def partials(self, arrays: Arrays, channels: Channels) -> Partials:
+        """Reduce a packed sample to the partials of some channels."""
+
+    def pixels(self, arrays: Arrays) -> int:
+        """Return how many values a channel of a sample has, present or not."""
+
+    def as_outputs(self, prediction: Arrays) -> Arrays:
+        """Return a decided prediction as outputs that scoring counts alike."""
 
 
 @dataclass(frozen=True)
@@ -324,6 +387,13 @@ class Challenge:
     def drawing(self) -> DrawingPart:
         """Pictures."""
         return cast(DrawingPart, self._part("drawing"))
+
+    @property
+    def exploring(self) -> ExploringPart | None:
+        """What people may ask of the data, if the challenge has that part."""
+        if not (FOLDER / self.name / "exploring.py").is_file():
+            return None
+        return cast(ExploringPart, self._part("exploring"))
 
     def recipes(self) -> list[str]:
         """Name the recipes that come with the challenge."""

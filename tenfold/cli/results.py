@@ -22,15 +22,49 @@ from tenfold.cli.shared import (
 @app.command(rich_help_panel=RESULTS)
 def score(
     challenge: Challenge,
-    submission: Annotated[Path, typer.Argument(help="submission file, or a folder")],
+    predictions: Annotated[
+        Path,
+        typer.Argument(help="submission file, or a folder of masks or probabilities"),
+    ],
     truth: Annotated[Path, typer.Argument(help="folder with the truth")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="for probabilities: at or above is predicted"),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--json", help="file for the figures, as JSON")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="file for the figures of each sample, as CSV")
+    ] = None,
 ) -> None:
-    """Score a submission against truth, as the competition does."""
-    from tenfold.challenges import find_challenge
+    """Score predictions against truth, as the competition does.
 
-    figures = find_challenge(challenge).submission.score(submission, truth)
-    for name, value in figures.items():
+    Predictions and truth are paired by the ids in their names; what is on one side only
+    is an error.
+
+    Example: tenfold score kelp submission.tar /data/kelp/test_kelp --table tiles.csv
+
+    Example: tenfold score kelp probabilities /data/kelp/test_kelp --threshold 0.48
+    --json figures.json
+    """
+    from tenfold.challenges import find_challenge
+    from tenfold.stages import score as stage
+
+    found = find_challenge(challenge)
+    scored = stage.score(found, predictions, truth, threshold)
+    for name, value in scored.figures.items():
         typer.echo(f"{name:16s} {value:.4f}")
+    if figures is not None:
+        about = {
+            "challenge": challenge,
+            "predictions": str(predictions),
+            "truth": str(truth),
+            "threshold": threshold,
+        }
+        stage.write_figures(figures, scored, about)
+    if table is not None:
+        stage.write_rows(table, scored)
 
 
 @app.command(rich_help_panel=RESULTS)

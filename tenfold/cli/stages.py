@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tenfold.cli.app import OUTSIDE, STAGES, app
+from tenfold.cli.images import given, predict_images
 from tenfold.cli.shared import (
     Challenge,
     Named,
@@ -17,6 +18,7 @@ from tenfold.cli.shared import (
     finish,
     read,
 )
+from tenfold.errors import RecipeError
 
 
 @app.command(rich_help_panel=STAGES)
@@ -188,19 +190,83 @@ def tune(
 
 @app.command(rich_help_panel=STAGES)
 def predict(
-    challenge: Challenge,
-    dataset: Named,
-    decision: Named,
-    store: StoreUri,
-    out: Out,
+    arguments: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CHALLENGE|IMAGE...",
+            help="name of a challenge, e.g. kelp; with --model: images",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="file that will name the result; with --model: folder for masks and"
+            " pictures",
+        ),
+    ],
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="folder, gs:// or s3:// address of all results; with --model: only"
+            " for an address in it"
+        ),
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="file that ingest wrote; not with --model")
+    ] = None,
+    decision: Annotated[
+        Path | None, typer.Option(help="file that tune wrote; not with --model")
+    ] = None,
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
     worker: Annotated[int, typer.Option(help="which share of the test samples")] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="what images are shown to: the file that train or tune wrote, the"
+            " folder of their entry, or its address in --store"
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="with --model: instead of the decision's (or of 0.5)"
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="with --model, a single fold: last, best, ema or swa"),
+    ] = None,
 ) -> None:
-    """Run the whole ensemble over a share of the test samples."""
+    """Run the whole ensemble over a share of the test samples, or over images.
+
+    With --model, images of your own become masks, pictures and a page: by one trained
+    fold, or by all that a decision names. The recipe is the model's own; --set changes
+    how it sees them, e.g. --set members.unet-b5.inference.tta=dihedral.
+
+    Example: tenfold predict kelp --dataset dataset.json --decision decision.json
+    --store runs/store --out predictions.json
+
+    Example: tenfold predict --model decision.json AB123456_satellite.tif --out found
+    """
+    if model is not None:
+        wrong = given(arguments, "dataset", "decision", "recipe", "worker")
+        predict_images(
+            model, names, out, store, overrides, threshold, weights, wrong=wrong
+        )
+        return
+    wrong = given(arguments, "threshold", "weights")
+    if wrong or len(names) != 1 or not (dataset and decision and store):
+        raise RecipeError(
+            "predict takes one challenge with --dataset, --decision and --store; or"
+            " --model and images of your own"
+        )
     from tenfold.stages import predict as stage
 
-    context = context_of(challenge, recipe, overrides, store)
+    context = context_of(names[0], recipe, overrides, store)
     finish(context, stage.run(context, read(dataset), read(decision), worker), out)
 
 

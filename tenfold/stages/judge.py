@@ -16,7 +16,7 @@ from tenfold.grouping.recall import judge_overlaps
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.entries import DECISION, EDGES, METRICS, SCORES
-from tenfold.stages.predict import Predictor, open_members
+from tenfold.stages.predict import Ensemble, open_members
 from tenfold.store import Entry, Workspace
 
 _OVERLAPS = "overlaps.csv"
@@ -49,14 +49,16 @@ def run(
     def work(workspace: Workspace) -> None:
         choice = tuned.json(DECISION)
         members = open_members(context, choice)
-        predictor = Predictor(context, Dataset(data.path), members, choice["choice"])
+        predictor = Ensemble(context, members, choice["choice"])
+        samples = Dataset(data.path)
+        ids = samples.rows("test")["id"].to_list()
         rows = []
         # A member of one role among several predicts nothing by itself.
         single = members if len({m.role for m in members}) == 1 else []
         for done, member in enumerate(single, 1):
             path = workspace.path / ".member"
             path.mkdir(exist_ok=True)
-            part.write(predictor.alone(member), path)
+            part.write(predictor.alone(member, samples, ids), path)
             scores = part.score(path / part.FILE, truth)
             metrics = member.entry.json(METRICS)
             rows.append({"model": member.model, "fold": metrics["fold"], **scores})
@@ -74,7 +76,8 @@ def run(
         "submission": submitted.address,
         "truth": fingerprint(truth),
     }
-    return context.build("judge", "judge", inputs, {}, PARTS, work)
+    engines = {member.engine for member in context.recipe.members}
+    return context.build("judge", "judge", inputs, {}, PARTS, work, engines=engines)
 
 
 def _overlaps(dataset: Dataset, grouped: Entry, truth: Path) -> Json | None:

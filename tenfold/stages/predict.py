@@ -5,8 +5,10 @@ Members stay in memory up to a limit and are cycled shard by shard above it. A
 finished shard is kept, so a killed worker goes on with the next.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -23,7 +25,7 @@ from tenfold.data.files import read_json
 from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.ensembling.average import Average
 from tenfold.errors import RecipeError, StoreError
-from tenfold.recipe import Json, PredictOptions
+from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.device import check_device
 from tenfold.stages.entries import DECISION, MODEL
@@ -35,12 +37,17 @@ PARTS = ("model", "decision")
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """One trained fold that takes part, with its weight in its role's average."""
+    """One trained fold that takes part, with its weight in its role's average.
+
+    Attributes:
+        weights: file of other weights than those in use, where that is asked for.
+    """
 
     entry: Entry
     model: str
     role: str
     weight: float
+    weights: Path | None = None
 
 
 def run(
@@ -55,7 +62,8 @@ def run(
         worker: 0 … predict.workers - 1.
 
     Raises:
-        StoreError: naming a member whose files are not what its manifest says.
+        StoreError: naming a member whose files are not what its manifest says, or if
+            the models were trained on another data set.
     """
     options = context.recipe.predict
     if not 0 <= worker < options.workers:
@@ -63,17 +71,25 @@ def run(
     label = f"predict, worker {worker + 1} of {options.workers}"
     check_device(context.recipe.profile("predict"), label)
     data, tuned = context.entry(dataset), context.entry(decision)
+    if tuned.inputs["dataset"] != data.address:
+        raise StoreError(
+            f"the decision's models were trained on {tuned.inputs['dataset']}, and"
+            f" these samples are {data.address}; give predict the data set of its run,"
+            " or predict single files with --model"
+        )
     decided = tuned.json(DECISION)
 
     def work(workspace: Workspace) -> None:
         members = open_members(context, decided)
-        predictor = Predictor(context, Dataset(data.path), members, decided["choice"])
+        ensemble = Ensemble(context, members, decided["choice"])
+        predictor = Predictor(ensemble, Dataset(data.path))
         predictor.run(worker, options.workers, workspace)
 
     inputs = {"dataset": data.address, "decision": tuned.address}
     used = section(options) | {"worker": worker}
     del used["resident"]
-    return context.build("predict", label, inputs, used, PARTS, work)
+    engines = {member.engine for member in context.recipe.members}
+    return context.build("predict", label, inputs, used, PARTS, work, engines=engines)
 
 
 def open_members(context: Context, decided: Json) -> list[EnsembleMember]:
@@ -95,41 +111,106 @@ def open_members(context: Context, decided: Json) -> list[EnsembleMember]:
     return members
 
 
-class Predictor:
-    """The ensemble over shards of a data set.
+class Ensemble:
+    """Members that decide together, each loaded when its turn comes.
 
     Args:
         context: recipe and store.
-        dataset: its test samples are predicted.
         members: with their weights.
         choice: the challenge's part of the decision.
     """
 
     def __init__(
-        self,
-        context: Context,
-        dataset: Dataset,
-        members: Sequence[EnsembleMember],
-        choice: Json,
+        self, context: Context, members: Sequence[EnsembleMember], choice: Json
     ) -> None:
-        self._context, self._dataset, self._choice = context, dataset, choice
-        self._members = members
-        self._options: PredictOptions = context.recipe.predict
+        self._context, self._choice = context, choice
+        self.members = members
         self._loaded: dict[str, Runner] = {}
+
+    def predict(
+        self, samples: Samples, ids: Sequence[str], tell: Callable[[], None]
+    ) -> Iterator[tuple[str, Arrays]]:
+        """Yield the prediction of each sample, in order.
+
+        Args:
+            samples: fit in memory, as do the averages of their outputs.
+            ids: of all of them.
+            tell: called after each member × sample.
+        """
+        averages: dict[str, dict[str, Average]] = {id_: {} for id_ in ids}
+        for member in self.members:
+            for id_, outputs in self._outputs(member, samples, ids):
+                average = averages[id_].setdefault(member.role, Average())
+                average.add(self._contribution(outputs), member.weight)
+                tell()
+        for id_ in ids:
+            yield id_, self._decide(samples.sample(id_), averages.pop(id_))
+
+    def alone(
+        self, member: EnsembleMember, samples: Samples, ids: Sequence[str]
+    ) -> Iterator[tuple[str, Arrays]]:
+        """Yield the prediction of each sample, in order, by one member only."""
+        for id_, outputs in self._outputs(member, samples, ids):
+            average = Average()
+            average.add(self._contribution(outputs), 1.0)
+            yield id_, self._decide(samples.sample(id_), {member.role: average})
+
+    def describe(self, prediction: Arrays, arrays: Arrays) -> Mapping[str, float]:
+        """Summarise the prediction of a sample as numbers."""
+        part = self._context.challenge.decision
+        return part.describe(prediction, arrays, self._choice)
+
+    def _contribution(self, outputs: Arrays) -> Arrays:
+        """Return what a member's outputs of one sample add to the average."""
+        return self._context.challenge.decision.contribute(outputs, self._choice)
+
+    def _decide(self, arrays: Arrays, averages: Mapping[str, Average]) -> Arrays:
+        """Return the prediction of a sample from the averages of each role."""
+        means = {role: average.result() for role, average in averages.items()}
+        return self._context.challenge.decision.decide(means, arrays, self._choice)
+
+    def _outputs(
+        self, member: EnsembleMember, samples: Samples, ids: Sequence[str]
+    ) -> Iterator[tuple[str, Arrays]]:
+        """Yield a member's outputs of some samples, in order."""
+        yield from self._load(member)(samples, ids, self._context.recipe.predict.batch)
+
+    def _load(self, member: EnsembleMember) -> Runner:
+        """Return a member ready on the device, from memory if it is there."""
+        address = member.entry.address
+        if address not in self._loaded:
+            runner = load_member(self._context, member)
+            if len(self.members) > self._context.recipe.predict.resident:
+                self._loaded.clear()
+            self._loaded[address] = runner
+        return self._loaded[address]
+
+
+class Predictor:
+    """An ensemble over the test shards of a data set.
+
+    Args:
+        ensemble: of members with their weights.
+        dataset: its test samples are predicted.
+    """
+
+    def __init__(self, ensemble: Ensemble, dataset: Dataset) -> None:
+        self._ensemble, self._dataset = ensemble, dataset
 
     def run(self, worker: int, workers: int, workspace: Workspace) -> None:
         """Predict every `workers`-th shard, from `worker` on."""
         test = self._dataset.rows("test")
         shards = test["shard"].unique().sort().to_list()
         mine = test.filter(pl.col("shard").is_in(shards[worker::workers]))
-        total = len(mine) * len(self._members)
+        members = len(self._ensemble.members)
+        total = len(mine) * members
         done, rows = 0, []
         for (name,), part in mine.group_by("shard", maintain_order=True):
             ids = part["id"].sort().to_list()
             directory = workspace.path / SHARDS / str(name)
             if not is_whole(directory):
                 self._shard(str(name), ids, workspace, done, total)
-            done += len(ids) * len(self._members)
+            done += len(ids) * members
             rows += read_json(directory / ROWS)["rows"]
         table = pl.DataFrame(rows, infer_schema_length=None) if rows else _no_rows()
         write_table(workspace.path / CATALOGUE, table)
@@ -138,20 +219,16 @@ class Predictor:
         self, name: str, ids: list[str], workspace: Workspace, done: int, total: int
     ) -> None:
         samples = InMemory(self._dataset, ids)
-        averages: dict[str, dict[str, Average]] = {id_: {} for id_ in ids}
-        for member in self._members:
-            for id_, outputs in self._outputs(member, samples, ids):
-                average = averages[id_].setdefault(member.role, Average())
-                average.add(self.contribution(outputs), member.weight)
-                done += 1
-                workspace.progress.update(done, total, "member × sample")
+        count = itertools.count(done + 1)
+
+        def tell() -> None:
+            workspace.progress.update(next(count), total, "member × sample")
+
         predictions, rows = [], []
-        describe = self._context.challenge.decision.describe
-        for row, id_ in enumerate(ids):
-            arrays = samples.sample(id_)
-            prediction = self.decide(arrays, averages.pop(id_))
+        predicted = self._ensemble.predict(samples, ids, tell)
+        for row, (id_, prediction) in enumerate(predicted):
             predictions.append(prediction)
-            facts = describe(prediction, arrays, self._choice)
+            facts = self._ensemble.describe(prediction, samples.sample(id_))
             rows.append(
                 {"id": id_, "split": "test", "shard": name, "row": row, **facts}
             )
@@ -159,39 +236,6 @@ class Predictor:
         write_shard(directory, predictions, {"rows": rows})
         files = shard_files(directory)
         workspace.persist(*(f.relative_to(workspace.path).as_posix() for f in files))
-
-    def contribution(self, outputs: Arrays) -> Arrays:
-        """Return what a member's outputs of one sample add to the average."""
-        return self._context.challenge.decision.contribute(outputs, self._choice)
-
-    def decide(self, arrays: Arrays, averages: Mapping[str, Average]) -> Arrays:
-        """Return the prediction of a sample from the averages of each role."""
-        means = {role: average.result() for role, average in averages.items()}
-        return self._context.challenge.decision.decide(means, arrays, self._choice)
-
-    def alone(self, member: EnsembleMember) -> Iterator[tuple[str, Arrays]]:
-        """Predict the test samples, in order of id, by one member only."""
-        ids = self._dataset.rows("test")["id"].to_list()
-        for id_, outputs in self._outputs(member, self._dataset, ids):
-            average = Average()
-            average.add(self.contribution(outputs), 1.0)
-            yield id_, self.decide(self._dataset.sample(id_), {member.role: average})
-
-    def _outputs(
-        self, member: EnsembleMember, samples: Samples, ids: list[str]
-    ) -> Iterator[tuple[str, Arrays]]:
-        """Yield a member's outputs of some samples, in order."""
-        yield from self._load(member)(samples, ids, self._options.batch)
-
-    def _load(self, member: EnsembleMember) -> Runner:
-        """Return a member ready on the device, from memory if it is there."""
-        address = member.entry.address
-        if address not in self._loaded:
-            runner = load_member(self._context, member)
-            if len(self._members) > self._options.resident:
-                self._loaded.clear()
-            self._loaded[address] = runner
-        return self._loaded[address]
 
 
 def load_member(context: Context, member: EnsembleMember) -> Runner:
@@ -202,7 +246,7 @@ def load_member(context: Context, member: EnsembleMember) -> Runner:
     return find_engine(recipe_member.engine).load(
         context.challenge.model.task(context.recipe, recipe_member),
         description,
-        member.entry.path / description["weights"],
+        member.weights or member.entry.path / description["weights"],
         inference.precision or training.precision,
     )
 

@@ -70,7 +70,8 @@ def _write(workspace: Workspace, result: Json, board: Sequence[Json]) -> None:
         "score": result["honest"],
     }
     write_json(workspace.path / DECISION, decision)
-    scores = {name: result[name] for name in ("honest", "naive", "baseline", "curve")}
+    shown = ("honest", "naive", "baseline", "curves", "effects")
+    scores = {name: result[name] for name in shown}
     scores["selected_on_fold"] = [r["model"] for r in board if r["selected_on_fold"]]
     write_json(workspace.path / SCORES, scores)
 

@@ -18,6 +18,8 @@ import pytest
 from tenfold import challenges
 from tenfold.challenges import find_challenge, load_recipe
 from tenfold.data.dataset import Dataset
+from tenfold.data.statistics import Partials, StatisticsSum
+from tenfold.ensembling.average import Average
 from tenfold.errors import (
     LeakError,
     RecipeError,
@@ -53,7 +55,14 @@ PARTS = {
     "decision": challenges.DecisionPart,
     "submission": challenges.SubmissionPart,
     "drawing": challenges.DrawingPart,
+    "exploring": challenges.ExploringPart,
 }
+
+
+def stacked(partials):
+    """The partials of one sample as a stack of one."""
+    fields = {name: value[None] for name, value in vars(partials).items()}
+    return Partials(**fields)
 
 
 class ChallengeContract:
@@ -89,6 +98,8 @@ class ChallengeContract:
     @pytest.mark.parametrize("part", PARTS)
     def test_each_part_defines_what_its_protocol_names(self, part):
         module = getattr(find_challenge(self.challenge), part)
+        if module is None:
+            pytest.skip(f"{self.challenge} does without {part}")
         protocol = PARTS[part]
         for name in protocol.__annotations__:
             assert hasattr(module, name)
@@ -170,6 +181,55 @@ class ChallengeContract:
             assert "<script" not in html.lower()
             assert len(html) <= 2_000_000
 
+    def test_views_have_names_that_differ_as_files_and_maps_a_scale(self, first):
+        drawing, data = first.challenge.drawing, Dataset(first.entry("ingest").path)
+        for id_ in data.catalogue["id"]:
+            views, scales = (
+                f(data.sample(id_)) for f in (drawing.views, drawing.scales)
+            )
+            assert len({name.lower() for name in views}) == len(views) > 0
+            assert set(scales) <= set(views)
+            assert all(scale.low < scale.high for scale in scales.values())
+
+    def test_what_is_explored_is_in_the_catalogue_and_counts_as_ingest_does(
+        self, first
+    ):
+        part = first.challenge.exploring
+        if part is None:
+            pytest.skip(f"{self.challenge} does without exploring")
+        entry = first.entry("ingest")
+        data = Dataset(entry.path)
+        assert set(part.COLUMNS) <= set(data.catalogue.columns)
+        channels = first.challenge.reader.channels(first.context.recipe)
+        ids = data.rows("train")["id"].to_list()
+        total = StatisticsSum(channels)
+        for id_ in ids:
+            found = part.partials(data.sample(id_), channels)
+            assert found.count.max() <= part.pixels(data.sample(id_))
+            total.add(stacked(found), [0])
+        found, kept = total.result().to_json(), data.statistics(channels, ids).to_json()
+        for figure, by_channel in kept.items():
+            assert found[figure] == pytest.approx(by_channel)
+        every = part.channels(first.context.recipe, every=True)
+        mine = part.channels(first.context.recipe, every=False)
+        assert set(channels.names) <= set(mine.names) <= set(every.names)
+
+    def test_a_decision_scores_as_outputs(self, first):
+        part, scoring = first.challenge.exploring, first.challenge.scoring
+        if part is None:
+            pytest.skip(f"{self.challenge} does without exploring")
+        data, choice = Dataset(first.entry("ingest").path), first.entry("tune")
+        member = first.context.recipe.members[0]
+        outputs = Dataset(first.entry(f"train {member.name} 0").path / OUT_OF_FOLD)
+        id_ = outputs.catalogue["id"][0]
+        decision, chosen = first.challenge.decision, choice.json(DECISION)["choice"]
+        average = Average()
+        average.add(decision.contribute(outputs.sample(id_), chosen), 1.0)
+        arrays = data.sample(id_)
+        decided = decision.decide({member.role: average.result()}, arrays, chosen)
+        tally = scoring.tally(part.as_outputs(decided), arrays)
+        assert 0 <= scoring.metrics(tally)[scoring.MONITOR] <= 1
+
     def test_a_second_run_does_nothing(self, first, source):
         again = run_stages(first.context, str(source))
         assert again.done == set()
@@ -240,6 +300,15 @@ class ChallengeContract:
         member = context.recipe.members[0].name
         with pytest.raises(StoreError, match="another ingest"):
             train.run(context, other, first.tasks["split"], member, 0)
+
+    def test_models_of_another_data_set_are_refused(self, first, source, tmp_path):
+        context = self.context(self.copy(first, tmp_path))
+        moved = tmp_path / "data"
+        shutil.copytree(source, moved)
+        (moved / "notes.txt").write_text("another source, the same samples")
+        other = ingest.run(context, str(moved))
+        with pytest.raises(StoreError, match="were trained on ingest/"):
+            predict.run(context, other, first.tasks["tune"], 0)
 
     def test_another_recipes_artifacts_are_refused(self, first, tmp_path):
         other = self.context(tmp_path, "seed=7")

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenfold.ensembling.thresholds import counts_at, dice_at, leave_one_out
+from tenfold.ensembling.refining import refine
+from tenfold.ensembling.thresholds import (
+    best_cut,
+    counts_at,
+    counts_of,
+    cuts_without,
+    dice_at,
+)
 
 
 @st.composite
@@ -32,6 +39,15 @@ def count(histogram, step):
             fp += predicted and not truth
             fn += truth and not predicted
     return np.array([tp, fp, fn])
+
+
+def leave_one_out(histograms, allowed):
+    """Score the choice of candidate and threshold, each fold left out of it."""
+    chosen = best_cut(histograms.sum(axis=1), allowed)
+    without = cuts_without(histograms, allowed)
+    cuts = {chosen, *without}
+    counts = {cut: counts_of(histograms, cut)[:, None] for cut in cuts}
+    return refine(chosen, without, counts).honest
 
 
 def score(counts):

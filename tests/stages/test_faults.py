@@ -163,8 +163,11 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_next_attempt_goes_on(
     with files_no_larger_than(700):
         sentence = bench.fails(capsys)
     assert "File too large" in sentence
-    assert str(bench.store) in sentence
-    assert "name another folder" in sentence
+    if stage == "group":  # The search for overlaps spills first.
+        assert "point TMPDIR to a folder on a disk with room" in sentence
+    else:
+        assert str(bench.store) in sentence
+        assert "name another folder" in sentence
     bench.succeeds(capsys)
 
 

@@ -5,16 +5,18 @@ preprocessing cannot disagree.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any
+
+import numpy as np
 
 from tenfold.challenges.kelp.bands import BAND_INDEX, BANDS, MISSING, SPECTRAL
 from tenfold.challenges.kelp.indices import FORMULAS, Planes
-from tenfold.data.statistics import Axis, Channels
+from tenfold.challenges.kelp.masking import BINARY, Masking
+from tenfold.challenges.kelp.tiles import TileArray
+from tenfold.data.statistics import Axis, Channels, Partials, Reduction
 
-#: Published rule: these count as 0/1, whatever they hold, so that the quantile
-#: clamp turns metres of elevation into land or water.
-BINARY = ("QA", "DEMWM", "NDVIWM", "NDWIWM")
 _BAND_AXIS = Axis(8000.0, 2000.0, 57_536.0)
 _NUMBER_AXIS = Axis(0.0, 50.0, 1e6)
 _RATIO_AXIS = Axis(0.0, 0.05, 1e5)
@@ -25,32 +27,6 @@ _IN_NUMBERS = frozenset(
         *("MSAVI", "EVI", "CDOM", "DOC", "WATERCOLOR"),
     )
 )
-
-
-@dataclass(frozen=True)
-class Masking:
-    """Where indices are left out; bands never are.
-
-    Attributes:
-        qa: leave out pixels that QA marks.
-        water: leave out land, i.e. an elevation above 0.
-        unknown_is_land: treat open sea without DEM as land. A slip of the
-            published system (a comparison with NaN), kept for its recipe only.
-    """
-
-    qa: bool = True
-    water: bool = True
-    unknown_is_land: bool = False
-
-    def suffix(self) -> str:
-        """Return a short name, to tell one index's statistics under two masks."""
-        letters = "q" * self.qa + "w" * self.water + "u" * self.unknown_is_land
-        return f"@{letters}" if letters else ""
-
-    def key(self, channel: str) -> str:
-        """Return the name under which a channel's statistics are kept."""
-        masked = channel not in BANDS and channel not in BINARY
-        return channel + self.suffix() if masked else channel
 
 
 def axis(channel: str) -> Axis:
@@ -78,10 +54,12 @@ def spectral_valid(raw: Any) -> Any:
     Args:
         raw: (..., 7, H, W) integers in file order.
     """
-    valid = raw[..., 0, :, :] != MISSING
-    for band in range(1, len(SPECTRAL)):
-        valid = valid & (raw[..., band, :, :] != MISSING)
-    return valid
+    return reduce(and_, (known(raw, name) for name in SPECTRAL))
+
+
+def known(raw: Any, band: str) -> Any:
+    """Return where a band is present, (..., H, W) bool."""
+    return raw[..., BAND_INDEX[band], :, :] != MISSING
 
 
 def planes(
@@ -99,23 +77,51 @@ def planes(
         as_float: turns an integer plane into a new float32 one.
     """
     bands = {name: as_float(raw[..., BAND_INDEX[name], :, :]) for name in BANDS}
-    dem_known = raw[..., BAND_INDEX["DEM"], :, :] != MISSING
-    valid = spectral_valid(raw)
+    present = {name: known(raw, name) for name in BANDS}
+    valid = reduce(and_, (present[name] for name in SPECTRAL))
     index_counts = valid
     if masking.qa:
         index_counts = index_counts & (bands["QA"] == 0)
     if masking.water:
         sea = bands["DEM"] <= 0
         index_counts = index_counts & (
-            sea & dem_known if masking.unknown_is_land else sea
+            sea & present["DEM"] if masking.unknown_is_land else sea
         )
     S, N, R, G, B = (bands[name] for name in SPECTRAL)
     source = Planes(S, N, R, G, B, bands["DEM"], xp)
     for name in names:
         if name in BAND_INDEX:
-            yield bands[name], raw[..., BAND_INDEX[name], :, :] != MISSING
+            yield bands[name], present[name]
         elif name == "DEMWM":
-            yield FORMULAS[name](source), dem_known
+            yield FORMULAS[name](source), present["DEM"]
         else:
             counts = valid if name in BINARY else index_counts
             yield FORMULAS[name](source), counts
+
+
+def reduce_tile(raw: TileArray, channels: Channels) -> Partials:
+    """Return the partials of one tile; channels under one masking are made together.
+
+    Args:
+        raw: (7, H, W) in file order.
+        channels: named as `Masking.key` does.
+    """
+    reduction = Reduction(channels)
+    with np.errstate(all="ignore"):
+        for masking, names in _by_masking(channels):
+            made = planes(raw, names, masking, np, lambda p: p.astype(np.float32))
+            for name, (values, counts) in zip(names, made, strict=True):
+                reduction.add(masking.key(name), values, counts)
+    return reduction.result()
+
+
+def _by_masking(channels: Channels) -> list[tuple[Masking, list[str]]]:
+    """Group channels as their names' suffixes say."""
+    groups: dict[str, list[str]] = {}
+    for key in channels.names:
+        name, _, letters = key.partition("@")
+        groups.setdefault(letters, []).append(name)
+    return [
+        (Masking("q" in letters, "w" in letters, "u" in letters), names)
+        for letters, names in groups.items()
+    ]

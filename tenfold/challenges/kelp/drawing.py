@@ -7,28 +7,44 @@ import numpy as np
 import polars as pl
 
 from tenfold.challenges.kelp.bands import BAND_INDEX, MISSING
-from tenfold.challenges.kelp.channels import spectral_valid
+from tenfold.challenges.kelp.channels import planes, spectral_valid
+from tenfold.challenges.kelp.masking import Masking
 from tenfold.challenges.kelp.outputs import decode
 from tenfold.challenges.kelp.tiles import TileArray, unpack_mask, unpack_tile
-from tenfold.data.arrays import Arrays, BoolArray, ByteArray
+from tenfold.data.arrays import Arrays, BoolArray, ByteArray, Float32Array
+from tenfold.reports.panels import Scale
 from tenfold.reports.pixels import colourise, outline, stretch
 
 _TRUTH, _GUESS = (64, 224, 208), (255, 221, 0)
-_TRUE_COLOUR, _FALSE_COLOUR = ("R", "G", "B"), ("NIR", "R", "G")
+# Not black, which would vanish on a dark page.
+_EMPTY = 48
+_FALSE_COLOUR = ("NIR", "R", "G")
+#: The published system's three composites.
+_COMPOSITES = {
+    "true colour": ("R", "G", "B"),
+    "false colour": _FALSE_COLOUR,
+    "agriculture": ("SWIR", "NIR", "R"),
+}
+#: On both sides of 0, so that the hue says the sign. The published statistics give
+#: NDVI's q01 and q99 as -0.03 and 0.29, so -1 to 1 would show but one hue.
+_NDVI = Scale("BrBG", -0.4, 0.4)
 
 
 def views(arrays: Arrays) -> Mapping[str, ByteArray]:
-    """Return true colour, false colour, terrain, QA and (train) the mask."""
+    """Return three composites, NDVI, the DEM, QA and (train) the mask."""
     raw = unpack_tile(arrays)
-    pictures = {
-        "true colour": _composite(raw, _TRUE_COLOUR),
-        "false colour": _composite(raw, _FALSE_COLOUR),
-        "elevation": _terrain(raw),
-        "QA": _plane(raw[BAND_INDEX["QA"]] == 1, (200, 60, 60)),
-    }
+    pictures = {name: _composite(raw, bands) for name, bands in _COMPOSITES.items()}
+    pictures["NDVI"] = _coloured(_ndvi(raw), _NDVI)
+    pictures["DEM"] = _coloured(_height(raw), _dem_scale(_height(raw)))
+    pictures["QA"] = _plane(raw[BAND_INDEX["QA"]] == 1, (200, 60, 60))
     if "kelp" in arrays:
         pictures["kelp label"] = _plane(unpack_mask(arrays) == 1, _TRUTH)
     return pictures
+
+
+def scales(arrays: Arrays) -> Mapping[str, Scale]:
+    """Return what the colours of NDVI and of the DEM mean; the DEM's from 0 up."""
+    return {"NDVI": _NDVI, "DEM": _dem_scale(_height(unpack_tile(arrays)))}
 
 
 def overlay(
@@ -58,15 +74,33 @@ def _composite(raw: TileArray, names: tuple[str, str, str]) -> ByteArray:
     return stretch(bands, valid=spectral_valid(raw))
 
 
-def _terrain(raw: TileArray) -> ByteArray:
+def _ndvi(raw: TileArray) -> Float32Array:
+    """Return NDVI, (350, 350); NaN where a band is missing."""
+    with np.errstate(all="ignore"):
+        made = planes(
+            raw, ("NDVI",), Masking(False, False), np, lambda p: p.astype(np.float32)
+        )
+        ((values, counts),) = made
+    return np.where(counts, values, np.float32(np.nan))
+
+
+def _height(raw: TileArray) -> Float32Array:
+    """Return metres above the sea, (350, 350); NaN where there is no DEM."""
     dem = raw[BAND_INDEX["DEM"]]
-    height = np.where(dem == MISSING, np.nan, dem).astype(np.float32)
-    top = max(float(np.nanmax(height)), 1.0) if np.isfinite(height).any() else 1.0
-    return colourise(height, "viridis", 0.0, top)
+    return np.where(dem == MISSING, np.nan, dem).astype(np.float32)
+
+
+def _dem_scale(height: Float32Array) -> Scale:
+    known = height[np.isfinite(height)]
+    return Scale("viridis", 0.0, max(float(known.max(initial=0.0)), 1.0), "m")
+
+
+def _coloured(values: Float32Array, scale: Scale) -> ByteArray:
+    return colourise(values, scale.palette, scale.low, scale.high)
 
 
 def _plane(marked: BoolArray, colour: tuple[int, int, int]) -> ByteArray:
-    picture = np.full((*marked.shape, 3), 24, np.uint8)
+    picture = np.full((*marked.shape, 3), _EMPTY, np.uint8)
     picture[marked] = colour
     return picture
 

@@ -1,26 +1,32 @@
 """A kelp member as a learning task of the PyTorch engine."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import polars as pl
-import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
 from tenfold.challenges.kelp.bands import SIZE
 from tenfold.challenges.kelp.channels import wanted
-from tenfold.challenges.kelp.network import KelpModel, load_encoder, valid_pixels
+from tenfold.challenges.kelp.inference import probabilities
+from tenfold.challenges.kelp.losses import build_loss
+from tenfold.challenges.kelp.network import KelpModel, valid_pixels
+from tenfold.challenges.kelp.network_options import KelpNet
 from tenfold.challenges.kelp.options import (
     KelpInput,
-    KelpLoss,
     KelpMember,
-    KelpNet,
     KelpSampler,
+    KelpTrees,
 )
 from tenfold.challenges.kelp.outputs import encode
+from tenfold.challenges.kelp.overlap import kelp_logit
+from tenfold.challenges.kelp.pixels import PixelTask
+from tenfold.challenges.kelp.pretrained import load_encoder
+from tenfold.challenges.kelp.targets import soften
 from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
 from tenfold.data.arrays import Arrays, Float64Array
 from tenfold.data.files import sha256_of
@@ -33,9 +39,11 @@ from tenfold.training.augment import draw_move, move
 from tenfold.training.task import Batch
 
 
-def task(recipe: Recipe, member: Member) -> "KelpTask":
+def task(recipe: Recipe, member: Member) -> "KelpTask | PixelTask":
     """Return the member as a task; the recipe's other parts do not matter."""
     del recipe
+    if isinstance(member, KelpTrees):
+        return PixelTask(member)
     return KelpTask(cast(KelpMember, member))
 
 
@@ -48,14 +56,18 @@ class KelpTask:
 
     def __init__(self, member: KelpMember) -> None:
         self.member = member
-        self._loss = _loss(member.loss)
         self._stem = "random"
         self._pretrained: str | None = None
+
+    @cached_property
+    def _loss(self) -> nn.Module:
+        """The loss, built when training asks: some libraries take seconds to import."""
+        return build_loss(self.member.loss, self.member.net.classes)
 
     def files(self) -> Mapping[str, Path]:
         """Return the pretrained encoder's file, if the member starts from one."""
         net = self.member.net
-        if net.weights is None:
+        if net.weights is None or net.encoder is None:
             return {}
         return {"encoder": find_weights(net.weights, net.encoder)}
 
@@ -68,7 +80,8 @@ class KelpTask:
         """Build the model; pretrained weights come from a local file only."""
         model = KelpModel(self.member.input, self.member.net, statistics)
         for path in self.files().values():
-            self._stem = load_encoder(model, path)
+            encoder = cast(nn.Module, model.net.encoder)
+            self._stem = load_encoder(encoder, path)
             self._pretrained = sha256_of(path)
         return model
 
@@ -86,7 +99,7 @@ class KelpTask:
             "input": self.member.input.model_dump(mode="json"),
             "net": self.member.net.model_dump(mode="json"),
             "channels": list(self.member.input.channels),
-            "classes": ["background", "kelp"],
+            "classes": ["background", "kelp"][-self.member.net.classes :],
             "stem": self._stem,
             "pretrained_sha256": self._pretrained,
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -130,24 +143,27 @@ class KelpTask:
         """Return the loss over valid pixels and the confusion of the batch."""
         kelp_model = cast(KelpModel, model)
         channels, mask, valid = moved(kelp_model, batch)
-        logits = kelp_model.logits(channels)
-        loss = self._loss_of(logits, mask, valid)
-        guess = logits.detach().argmax(dim=1).bool() & valid
+        scores = kelp_model.scores(channels)
+        loss = self._loss_of(kelp_model, scores, mask, valid)
+        mask, valid = kelp_model.fit.labels(mask), kelp_model.fit.labels(valid)
+        guess = (kelp_logit(scores.detach(), 1) > 0) & valid
         truth = mask.bool() & valid
         tp = (guess & truth).sum()
         fp, fn = guess.sum() - tp, truth.sum() - tp
         counts = {"tp": tp, "fp": fp, "fn": fn, "tn": valid.sum() - tp - fp - fn}
         return loss, counts
 
-    def _loss_of(self, logits: Tensor, mask: Tensor, valid: Tensor) -> Tensor:
-        """Apply the loss to valid pixels only, as one row of pixels."""
+    def _loss_of(
+        self, model: KelpModel, scores: Tensor, mask: Tensor, valid: Tensor
+    ) -> Tensor:
+        """Return the loss over valid pixels, at the network's size if resized."""
+        truth = model.fit.labels(soften(mask, self.member.loss.soft_boundary))
+        valid = model.fit.labels(valid)
         if not bool(valid.any()):
-            return logits.sum() * 0
-        pixels = logits.permute(0, 2, 3, 1)[valid].float()
-        truth = mask[valid].long()
+            # Half precision would overflow, and infinity times 0 is not a number.
+            return scores.float().sum() * 0
         # The loss belongs to the task, so its constants follow the batch.
-        measure = self._loss.to(logits.device)
-        loss: Tensor = measure(pixels.T[None, :, :, None], truth[None, :, None])
+        loss: Tensor = self._loss.to(scores.device)(scores, truth, valid)
         return loss
 
     def step_figures(self, counts: Mapping[str, float]) -> dict[str, float]:
@@ -157,23 +173,36 @@ class KelpTask:
 
     def outputs(self, model: nn.Module, batch: Batch) -> Mapping[str, Any]:
         """Return the probability of kelp in steps of 1/255, (N, 350, 350)."""
-        return self._outputs_of(model(batch["raw"]))
+        kelp_model = cast(KelpModel, model)
+
+        def see(channels: Tensor) -> Tensor:
+            return self.probability(kelp_model.logits(channels))
+
+        # Made once: right-angle views and windows move channels as they move pixels.
+        channels = kelp_model.preprocess(batch["raw"])
+        prob = probabilities(see, channels, self.member.inference)
+        return {"prob": encode(prob.cpu().numpy())}
 
     def assess(
         self, model: nn.Module, batch: Batch
     ) -> tuple[Mapping[str, Any], Tensor]:
         """Return the same outputs, and the loss over valid pixels."""
-        logits = model(batch["raw"])
-        loss = self._loss_of(logits, batch["mask"], valid_pixels(batch["raw"]))
+        kelp_model, raw = cast(KelpModel, model), batch["raw"]
+        scores = kelp_model.scores(kelp_model.preprocess(raw))
+        valid = valid_pixels(raw)
+        loss = self._loss_of(kelp_model, scores, batch["mask"], valid)
+        logits = kelp_model.fit.back(scores, *raw.shape[-2:])
         return self._outputs_of(logits), loss
 
     def _outputs_of(self, logits: Tensor) -> Mapping[str, Any]:
+        return {"prob": encode(self.probability(logits).cpu().numpy())}
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """Return the probability of kelp, (N, H, W), of logits (N, classes, H, W)."""
         logits = logits.float()
         if self.member.net.probability == "sigmoid":
-            kelp = torch.sigmoid(logits[:, 1])
-        else:
-            kelp = torch.softmax(logits, dim=1)[:, 1]
-        return {"prob": encode(kelp.cpu().numpy())}
+            return torch.sigmoid(logits[:, -1])
+        return torch.softmax(logits, dim=1)[:, 1]
 
 
 def moved(model: KelpModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -187,20 +216,6 @@ def moved(model: KelpModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     flat = torch.stack([batch["mask"].float(), valid_pixels(raw).float()], dim=1)
     turned = move(flat, moves, interpolate=False)
     return channels, turned[:, 0], turned[:, 1] > 0.5
-
-
-def _loss(options: KelpLoss) -> nn.Module:
-    """Build the loss as the published system does: two classes, softmax.
-
-    For Dice and Jaccard each class counts half, absent ones not at all, and
-    pixels are summed over the whole batch.
-    """
-    if options.name == "dice":
-        return cast(nn.Module, smp.losses.DiceLoss(mode="multiclass"))
-    if options.name == "jaccard":
-        return cast(nn.Module, smp.losses.JaccardLoss(mode="multiclass"))
-    weights = options.class_weights
-    return nn.CrossEntropyLoss(None if weights is None else torch.tensor(weights))
 
 
 def _corner(

@@ -8,6 +8,7 @@ brings checksums; a tile it names must be there, once.
 
 import csv
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from tenfold.challenges import Packed, Scan, SourceSample
 from tenfold.challenges.kelp.bands import (
@@ -27,11 +28,11 @@ from tenfold.challenges.kelp.bands import (
     SPECTRAL,
     SPECTRAL_MAX,
 )
-from tenfold.challenges.kelp.channels import Masking, planes, spectral_valid, wanted
-from tenfold.challenges.kelp.options import KelpRecipe
+from tenfold.challenges.kelp.channels import reduce_tile, spectral_valid, wanted
+from tenfold.challenges.kelp.options import KelpMember, KelpRecipe
 from tenfold.challenges.kelp.tiles import TileArray, pack_tile
 from tenfold.data.arrays import ByteArray
-from tenfold.data.statistics import Channels, Partials, partials_of
+from tenfold.data.statistics import Channels
 from tenfold.errors import Rejected, SourceError
 from tenfold.recipe import Recipe
 
@@ -177,14 +178,29 @@ def pack(sample: SourceSample, channels: Channels | None) -> Packed:
     if KELP in sample.files:
         _check_md5(sample.files[KELP], sample.md5.get(KELP))
         mask = _read_mask(sample.files[KELP])
-    partials = None if channels is None else _partials(raw, channels)
+    partials = None if channels is None else reduce_tile(raw, channels)
     return Packed(pack_tile(raw, mask), _columns(raw, mask), partials)
 
 
-def channels(recipe: Recipe) -> Channels:
-    """Name the channels that the recipe's members use, each under its masking."""
+def single(path: Path) -> SourceSample:
+    """Return a satellite tile that belongs to no data set as a test tile."""
+    if not path.is_file():
+        raise SourceError(f"{path}: there is no such file")
+    return SourceSample(
+        path.stem.removesuffix(f"_{SATELLITE}"), "test", {SATELLITE: path}
+    )
+
+
+def channels(recipe: Recipe) -> Channels | None:
+    """Name the channels that the recipe's networks use, each under its masking.
+
+    Trees take numbers as they are, so a recipe of trees alone needs no statistics.
+    """
     members = cast(KelpRecipe, recipe).members
-    return wanted([(m.input.channels, m.input.masking) for m in members])
+    networks = [m.input for m in members if isinstance(m, KelpMember)]
+    if not networks:
+        return None
+    return wanted([(options.channels, options.masking) for options in networks])
 
 
 def _check_md5(path: Path, expected: str | None) -> None:
@@ -198,8 +214,11 @@ def _check_md5(path: Path, expected: str | None) -> None:
 def _read(path: Path) -> Any:
     """Read all bands, (bands, H, W), in the dtype of the file."""
     try:
-        with rasterio.open(path) as file:
-            return file.read()
+        with warnings.catch_warnings():
+            # The competition's tiles have no position either.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as file:
+                return file.read()
     except (RasterioError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise Rejected(path.name, f"cannot be read: {reason}") from None
@@ -238,28 +257,6 @@ def _read_mask(path: Path) -> ByteArray:
     if not np.isin(mask, (0, 1)).all():
         raise Rejected(path.name, "mask holds values other than 0 and 1")
     return np.asarray(mask[0], np.uint8)
-
-
-def _partials(raw: TileArray, channels: Channels) -> Partials:
-    """Reduce each wanted channel; those under one masking are made together."""
-    values = {}
-    with np.errstate(all="ignore"):
-        for masking, names in _by_masking(channels):
-            made = planes(raw, names, masking, np, lambda p: p.astype(np.float32))
-            for name, pair in zip(names, made, strict=True):
-                values[masking.key(name)] = pair
-        return partials_of(values, channels)
-
-
-def _by_masking(channels: Channels) -> list[tuple[Masking, list[str]]]:
-    groups: dict[str, list[str]] = {}
-    for key in channels.names:
-        name, _, letters = key.partition("@")
-        groups.setdefault(letters, []).append(name)
-    return [
-        (Masking("q" in letters, "w" in letters, "u" in letters), names)
-        for letters, names in groups.items()
-    ]
 
 
 def _columns(raw: TileArray, mask: ByteArray | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The page of tune: what was decided, on what, and what it is worth."""
 
+from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page
 from tenfold.stages.context import Context
@@ -40,7 +41,9 @@ def show(context: Context, entry: Entry) -> Shown:
             f"{model} chose its epoch on the fold it predicts, so its part of this"
             " score is optimistic.",
         )
-    _curve(page, scores["curve"], decision["choice"], monitor)
+    for curve in scores["curves"]:
+        _curve(page, curve, monitor)
+    _effects(page, scores["effects"])
     page.section("Members")
     choice = decision["choice"]
     rows = [
@@ -66,15 +69,19 @@ def show(context: Context, entry: Entry) -> Shown:
     return Shown(page, line, headline)
 
 
-def _curve(
-    page: Page, curve: dict[str, float], choice: dict[str, object], monitor: str
-) -> None:
-    points = sorted((int(step), score) for step, score in curve.items())
-    top = points[-1][0]
-    x = [step / top for step, _ in points]
-    y = [score for _, score in points]
-    marks = {}
-    if isinstance(choice.get("threshold"), float):
-        marks["chosen"] = float(str(choice["threshold"]))
-    page.section("Every threshold", "Score of all out-of-fold samples by threshold.")
-    page.figure(figures.lines({monitor: (x, y)}, "threshold", monitor, marks))
+def _curve(page: Page, curve: Json, monitor: str) -> None:
+    page.section(curve["title"], curve["text"])
+    marks = {} if curve["chosen"] is None else {"chosen": float(curve["chosen"])}
+    lines = {name: (x, y) for name, (x, y) in curve["lines"].items()}
+    page.figure(figures.lines(lines, curve["x"], monitor, marks))
+
+
+def _effects(page: Page, rows: list[Json]) -> None:
+    """Show what was taken out of the masks, if anything was."""
+    if not rows:
+        return
+    page.section(
+        "What removal did",
+        "On masks of out-of-fold samples, one step after the other.",
+    )
+    page.table(rows)

@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tenfold.challenges.kelp.channels import (
-    BINARY,
-    Masking,
-    planes,
-    spectral_valid,
-    wanted,
-)
+from tenfold.challenges.kelp.channels import planes, spectral_valid, wanted
+from tenfold.challenges.kelp.masking import BINARY, Masking
 
 GAP = -32768
 NONE = Masking(qa=False, water=False)

@@ -1,7 +1,6 @@
 """Tuning against a search by brute force, and what a decision does to a tile."""
 
 import json
-import re
 from itertools import product
 
 import numpy as np
@@ -12,6 +11,7 @@ from tenfold.challenges.kelp import decision as decisions
 from tenfold.challenges.kelp.rules import PixelRule
 from tenfold.challenges.kelp.tiles import pack_tile
 from tenfold.ensembling.average import Average
+from tenfold.errors import RecipeError
 
 GAP = -32768
 SHAPE = (350, 350)
@@ -146,9 +146,15 @@ def test_the_curve_is_the_score_of_every_threshold(source):
     result = tuned(source, model_weights="equal")
     counts = brute_force(source, [{"a": 0.5, "b": 0.5}], "background").sum(axis=2)
     expected = 2 * counts[0, :, 0] / (counts[0, :, 1] + counts[0, :, 2])
-    assert set(result["curve"]) == {str(step) for step in range(256)}
-    found = [result["curve"][str(step)] for step in range(1, 256)]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
+    (curve,) = result["curves"]
+    x, y = curve["lines"]["land kept"]
+    np.testing.assert_allclose(x, np.arange(256) / 255)
+    np.testing.assert_allclose(y[1:], expected, atol=1e-12)
+    assert curve["chosen"] == result["decision"]["threshold"]
+    # There is no land in these tiles, and nothing was asked to be removed.
+    assert curve["lines"]["land removed"] == curve["lines"]["land kept"]
+    assert result["effects"] == []
+    assert "removed" not in result["statement"]
 
 
 @pytest.mark.parametrize("invalid", ["background", "keep"])
@@ -217,6 +223,41 @@ def test_the_published_fold_weights_follow_from_its_scores():
     np.testing.assert_allclose(found, published, atol=0.012)
 
 
+def test_weights_of_folds_can_be_given_and_none_skips_a_fold(source):
+    weights = [2.0, 1.0, 7.0, 7.0, 0.0]
+    recipe = load_recipe("kelp", "smoke", ["split.k=5", f"tune.fold_weights={weights}"])
+    choice = decisions.tune(recipe, source, lambda _: None)["decision"]
+    # Folds 2 and 3 were not trained; fold 4 takes no part.
+    assert choice["fold_weights"]["b"] == {"0": 2.0, "1": 1.0, "4": 0.0}
+    a = choice["model_weights"]["a"]
+    found = [decisions.member_weight(choice, "a", fold) for fold in (0, 1, 4)]
+    assert found == pytest.approx([a * 2 / 3, a / 3, 0])
+
+
+def test_given_weights_that_no_trained_fold_has_are_refused(source):
+    weights = [0.0, 0.0, 1.0, 0.0, 0.0]
+    recipe = load_recipe("kelp", "smoke", ["split.k=5", f"tune.fold_weights={weights}"])
+    with pytest.raises(RecipeError, match="trained folds of a all weigh 0"):
+        decisions.tune(recipe, source, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("fold_weights=[1, 1]", "2 weights for split.k = 4 folds"),
+        ("fold_weights=[0, 0, 0, 0]", "at least one above 0"),
+        ("fold_weights=[1, 1, 1, -1]", "greater than or equal to 0"),
+        ("min_sizes=[]", "at least 1 item"),
+        ("min_sizes=[4, 4]", "each size once"),
+        ("min_sizes=[-1]", "greater than or equal to 0"),
+        ("land=gone", "land"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(setting, reason):
+    with pytest.raises(RecipeError, match=reason):
+        load_recipe("kelp", "smoke", [f"tune.{setting}"])
+
+
 def test_folds_of_equal_score_weigh_the_same():
     alike = OutOfFold(fold_scores={0: 0.7, 1: 0.7, 4: 0.7})
     choice = tuned(alike, fold_weights="min-max")["decision"]
@@ -276,13 +317,14 @@ def holed():
     return pack_tile(raw, None)
 
 
+NOTHING_REMOVED = {"invalid": "keep", "land": "keep", "min_size": 0}
 #: 0.48 of 255 is 122.4.
 NO, YES = 122, 123
 
 
 @pytest.mark.parametrize(("votes", "kelp"), [(10, 1), (6, 1), (5, 0), (0, 0)])
 def test_six_of_ten_votes_are_needed_at_the_effective_threshold(holed, votes, kelp):
-    choice = {**HARD, "invalid": "keep"}
+    choice = {**HARD, **NOTHING_REMOVED}
     # The order of the folds does not matter.
     for members in ([YES] * votes + [NO] * (10 - votes),) * 2:
         found = vote(members, choice, holed)
@@ -292,15 +334,15 @@ def test_six_of_ten_votes_are_needed_at_the_effective_threshold(holed, votes, ke
 
 
 def test_a_member_never_votes_twice_however_sure_it_is(holed):
-    choice = {**HARD, "invalid": "keep"}
+    choice = {**HARD, **NOTHING_REMOVED}
     assert not vote([255] * 5 + [NO] * 5, choice, holed)["kelp"].any()
     assert vote([YES] * 6 + [0] * 4, choice, holed)["kelp"].all()
 
 
 @pytest.mark.parametrize("options", [HARD, {"vote": "soft", "member_threshold": None}])
 def test_pixels_without_imagery_follow_the_recipe(holed, options):
-    choice = {"threshold": 0.5} | options
-    kept = vote([200] * 3, choice | {"invalid": "keep"}, holed)
+    choice = {"threshold": 0.5} | options | NOTHING_REMOVED
+    kept = vote([200] * 3, choice, holed)
     assert kept["kelp"].all()
     cleared = vote([200] * 3, choice | {"invalid": "background"}, holed)
     assert not cleared["kelp"][:, :175].any()
@@ -313,7 +355,7 @@ def test_a_soft_mean_is_cut_at_the_threshold(holed):
         "vote": "soft",
         "member_threshold": None,
         "threshold": decisions.threshold_of(100),
-        "invalid": "keep",
+        **NOTHING_REMOVED,
     }
     assert vote([90, 110], choice, holed)["kelp"].all()
     assert not vote([90, 108], choice, holed)["kelp"].any()
@@ -344,76 +386,6 @@ def test_a_prediction_is_described_by_its_shares():
         },
         rel=1e-5,
     )
-
-
-# The rule to beat.
-
-NDVIS = (-0.12, 0.02, 0.11, 0.27, 0.41)
-NIRS = (7000, 9000, 11_000, 15_000)
-
-
-def spectral_tiles(seed):
-    """Tiles of few NDVI and NIR values; kelp is likelier where both are high."""
-    rng = np.random.default_rng(seed)
-    for fold in (0, 1, 2, 2):
-        ndvi = np.array(NDVIS)[rng.integers(0, 5, SHAPE)]
-        nir = np.array(NIRS)[rng.integers(0, 4, SHAPE)]
-        raw = np.full((7, *SHAPE), 8000, np.int32)
-        raw[1], raw[2] = nir, np.rint(nir * (1 - ndvi) / (1 + ndvi))
-        raw[5] = rng.random(SHAPE) < 0.1
-        raw[6] = np.where(rng.random(SHAPE) < 0.2, 5, 0)
-        raw[6, :9] = GAP
-        raw[4][rng.random(SHAPE) < 0.05] = GAP
-        odds = 0.02 + 0.5 * (ndvi > (0.1, 0.2, 0.0)[fold]) * (nir > 10_000)
-        yield fold, raw, rng.random(SHAPE) < odds
-
-
-def rule_counts(tiles):
-    """Return (tp, predicted, kelp) by rule and fold, each rule applied to pixels."""
-    rules = [(a, b) for a in (-9, *NDVIS) for b in (-9, *NIRS)]
-    counts = np.zeros((len(rules), 3, 3))
-    for fold, raw, truth in tiles:
-        clear = (raw[:5] != GAP).all(axis=0) & (raw[5] == 0) & (raw[6] <= 0)
-        nir, red = raw[1].astype(float), raw[2].astype(float)
-        ndvi = (nir - red) / (nir + red)
-        for r, (a, b) in enumerate(rules):
-            # Half a percent: red was rounded to a whole number.
-            kelp = clear & (ndvi >= a - 0.005) & (nir >= b)
-            counts[r, fold] += (kelp & truth).sum(), kelp.sum(), truth.sum()
-    return counts
-
-
-def test_the_pixel_rule_is_the_best_of_all_rules_and_scored_honestly():
-    tiles = list(spectral_tiles(5))
-    rule = PixelRule(3)
-    for fold, raw, truth in tiles:
-        rule.add(fold, raw, truth)
-    result = rule.result()
-    counts = rule_counts(tiles)
-    score = 2 * counts[..., 0] / (counts[..., 1] + counts[..., 2])
-    total = counts.sum(axis=1)
-    naive = (2 * total[:, 0] / (total[:, 1] + total[:, 2])).max()
-    assert result["naive"] == pytest.approx(naive)
-    sums = np.zeros(3)
-    for fold in range(3):
-        rest = total - counts[:, fold]
-        chosen = int(np.argmax(2 * rest[:, 0] / (rest[:, 1] + rest[:, 2])))
-        sums += counts[chosen, fold]
-    assert result["honest"] == pytest.approx(2 * sums[0] / (sums[1] + sums[2]))
-    # The folds disagree, or leaving one out would not have been tried.
-    assert len(set(score.argmax(axis=0))) > 1
-    assert result["honest"] < result["naive"]
-    # What it says of itself is what it does.
-    a, b = map(
-        float, re.search(r"NDVI ≥ (\S+) and NIR ≥ (\d+)", result["name"]).groups()
-    )
-    said = np.zeros(3)
-    for _, raw, truth in tiles:
-        clear = (raw[:5] != GAP).all(axis=0) & (raw[5] == 0) & (raw[6] <= 0)
-        ndvi = (raw[1] - raw[2]) / np.maximum(raw[1] + raw[2], 1)
-        kelp = clear & (ndvi >= a) & (raw[1] >= b)
-        said += (kelp & truth).sum(), kelp.sum(), truth.sum()
-    assert 2 * said[0] / (said[1] + said[2]) == pytest.approx(naive)
 
 
 def test_the_baseline_comes_with_the_decision(source):

@@ -6,7 +6,7 @@ import pytest
 
 from tenfold.challenges.kelp import drawing
 from tenfold.challenges.kelp.tiles import pack_tile
-from tenfold.reports.pixels import INVALID
+from tenfold.reports.pixels import INVALID, colourise
 
 GAP = -32768
 SHAPE = (350, 350)
@@ -47,8 +47,10 @@ def test_every_tile_can_be_drawn(kelp, change, labelled):
     mask[10:20, 10:20] = 1
     arrays = pack_tile(raw, mask if labelled else None)
     pictures = drawing.views(arrays)
-    assert {"true colour", "false colour", "elevation", "QA"} <= set(pictures)
+    composites = ("true colour", "false colour", "agriculture")
+    assert list(pictures)[:6] == [*composites, "NDVI", "DEM", "QA"]
     assert ("kelp label" in pictures) == labelled
+    assert set(drawing.scales(arrays)) == {"NDVI", "DEM"}
     prob = {"prob": np.full(SHAPE, 99, np.uint8)}
     decided = prob | {"kelp": mask}
     for outputs in (prob, decided):
@@ -65,11 +67,11 @@ def test_missing_pixels_look_missing_and_the_others_do_not(kelp):
     raw[3, :50] = GAP
     raw[6, :, 300:] = GAP
     pictures = drawing.views(pack_tile(raw, None))
-    for name in ("true colour", "false colour"):
+    for name in ("true colour", "false colour", "agriculture", "NDVI"):
         assert (pictures[name][:50] == INVALID).all()
         assert not (pictures[name][50:] == INVALID).all(axis=-1).any()
-    assert (pictures["elevation"][:, 300:] == INVALID).all()
-    assert not (pictures["elevation"][:, :300] == INVALID).all(axis=-1).any()
+    assert (pictures["DEM"][:, 300:] == INVALID).all()
+    assert not (pictures["DEM"][:, :300] == INVALID).all(axis=-1).any()
 
 
 def test_colours_are_those_of_their_bands(kelp):
@@ -82,6 +84,40 @@ def test_colours_are_those_of_their_bands(kelp):
     assert (true[300, :, 0] > true[50, :, 0]).all()
     assert (false[:, 300, 0] > false[:, 50, 0]).all()
     assert (false[300, :, 1] > false[50, :, 1]).all()
+
+
+def test_agriculture_shows_short_wave_infrared_as_red(kelp):
+    raw = kelp.make_tile()
+    # SWIR rises to the right, near infrared downwards.
+    raw[0] = 7000 + 10 * np.arange(350)
+    raw[1] = 7000 + 10 * np.arange(350)[:, None]
+    picture = drawing.views(pack_tile(raw, None))["agriculture"]
+    assert (picture[:, 300, 0] > picture[:, 50, 0]).all()
+    assert (picture[300, :, 1] > picture[50, :, 1]).all()
+
+
+def test_the_colours_of_a_map_are_those_of_its_scale(kelp):
+    raw = kelp.make_tile()
+    raw[2] = 10000
+    # NDVI of -1/3, 0 and 1/3 from left to right, whatever QA and the DEM say.
+    raw[1] = np.repeat([5000, 10000, 20000], [100, 100, 150])
+    raw[5, :20] = 1
+    raw[6] = np.repeat([0, 40, 120], [100, 100, 150])
+    arrays = pack_tile(raw, None)
+    pictures, scales = drawing.views(arrays), drawing.scales(arrays)
+    assert (scales["NDVI"].low, scales["NDVI"].high) == (-0.4, 0.4)
+    assert (scales["DEM"].low, scales["DEM"].high, scales["DEM"].unit) == (0, 120, "m")
+    for name, values in (("NDVI", [-1 / 3, 0, 1 / 3]), ("DEM", [0, 40, 120])):
+        scale = scales[name]
+        colours = colourise(np.array([values]), scale.palette, scale.low, scale.high)
+        for place, colour in zip((50, 150, 250), colours[0], strict=True):
+            assert (pictures[name][:, place] == colour).all()
+
+
+def test_a_tile_without_land_or_dem_still_has_a_scale(kelp):
+    for dem in (0, GAP):
+        scale = drawing.scales(pack_tile(kelp.make_tile(dem=dem), None))["DEM"]
+        assert (scale.low, scale.high) == (0, 1)
 
 
 def test_the_outline_is_of_the_decision_where_there_is_one(kelp):

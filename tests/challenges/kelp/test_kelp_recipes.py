@@ -20,11 +20,14 @@ def baseline():
     return load_recipe("kelp", "baseline")
 
 
+PRESETS = ["baseline", "smoke", "tenfold", "winning", "winning-soft"]
+
+
 def test_the_presets_are_these():
-    assert find_challenge("kelp").recipes() == ["baseline", "smoke", "winning"]
+    assert find_challenge("kelp").recipes() == PRESETS
 
 
-@pytest.mark.parametrize("name", ["baseline", "smoke", "winning"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_survives_the_way_between_tasks(name):
     recipe = load_recipe("kelp", name)
     assert recipe.name == name
@@ -189,7 +192,10 @@ def test_the_baseline_network_builds():
         ("members.unet-b5.input.indices=[NDVI, NVDI]", "no index 'NVDI'"),
         ("members.unet-b5.input.bands=[R, SWIR2]", "no band 'SWIR2'"),
         ("members.unet-b5.input.bands=[R, R]", "none twice"),
-        ("members.unet-b5.loss={name: dice, class_weights: [1, 2]}", "loss ce only"),
+        (
+            "members.unet-b5.loss={name: dice, class_weights: [1, 2]}",
+            "loss dice takes no class_weights",
+        ),
         ("members.unet-b5.engine=keras", "engine torch"),
         ("tune.member_threshold=null", "hard votes need member_threshold"),
         ("tune.model_weights=tuned", "hard votes cannot be tuned"),

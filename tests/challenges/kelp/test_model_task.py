@@ -1,31 +1,23 @@
-"""A kelp member as a learning task: moves, crops, losses, chances, outputs."""
+"""A kelp member as a learning task: moves, what counts, outputs."""
 
 import math
-from collections import Counter
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from tenfold.challenges.kelp.model import moved, sample_weights, task
+from tenfold.challenges.kelp.model import moved, task
 from tenfold.challenges.kelp.network import KelpModel
-from tenfold.challenges.kelp.options import (
-    KelpAugment,
-    KelpInput,
-    KelpLoss,
-    KelpMember,
-    KelpNet,
-    KelpSampler,
-)
-from tenfold.challenges.kelp.tiles import pack_tile
+from tenfold.challenges.kelp.network_options import KelpLoss, KelpNet
+from tenfold.challenges.kelp.options import KelpInput, KelpMember
 from tenfold.data.statistics import Statistics
-from tenfold.errors import TrainingError
 
 GAP = -32768
 NET = KelpNet(encoder="tu-resnet10t", decoder_channels=(8, 8, 8, 8, 8))
 RED = KelpInput(bands=("R",))
+ONE = {"classes": 1, "probability": "sigmoid"}
 
 
 @pytest.fixture(autouse=True)
@@ -243,11 +235,13 @@ def test_no_gradient_reaches_what_is_outside_or_missing():
     assert sum(int(v) for v in counts.values()) == int(valid.sum())
 
 
-@pytest.mark.parametrize("loss", ["dice", "jaccard", "ce"])
-def test_a_batch_without_imagery_gives_no_loss_and_no_harm(loss):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("loss", ["dice", "jaccard", "ce", "soft-dice", "t-loss"])
+def test_a_batch_without_imagery_gives_no_loss_and_no_harm(loss, dtype):
     raw, mask = ramp_tile()
     raw[:5] = GAP
-    net = Fixed(torch.randn(1, 2, SIDE, SIDE))
+    # In half precision, the sum of these is infinite.
+    net = Fixed(torch.randn(1, 2, SIDE, SIDE).add(100).to(dtype))
     found, counts = learner(loss=KelpLoss(name=loss)).step(
         model_with(net), batch_of(raw[None], mask[None])
     )
@@ -257,24 +251,7 @@ def test_a_batch_without_imagery_gives_no_loss_and_no_harm(loss):
     assert not any(int(v) for v in counts.values())
 
 
-# Losses by hand.
-
-
-def softmax(logits):
-    e = np.exp(logits - logits.max(axis=0))
-    return e / e.sum(axis=0)
-
-
-def overlap_loss(probability, truth, kind):
-    """Two classes, each half; sums over all pixels of the batch."""
-    total = 0.0
-    for c in (0, 1):
-        y = (truth == c).astype(np.float64)
-        p = probability[c]
-        both, sums = (p * y).sum(), (p + y).sum()
-        score = 2 * both / sums if kind == "dice" else both / (sums - both)
-        total += (1 - score) * (y.sum() > 0)
-    return total / 2
+# What is counted.
 
 
 def loss_of(logits, truth, options):
@@ -291,50 +268,6 @@ def draw(truth_share, seed=0):
     truth = (rng.random((2, 32, 32)) < truth_share).astype(np.uint8)
     flat = np.moveaxis(logits, 1, 0).reshape(2, -1).astype(np.float64)
     return logits, truth, flat
-
-
-@pytest.mark.parametrize("kind", ["dice", "jaccard"])
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
-def test_dice_and_jaccard_are_the_published_sums(kind, share):
-    logits, truth, flat = draw(share)
-    expected = overlap_loss(softmax(flat), truth.ravel(), kind)
-    found, _ = loss_of(logits, truth, KelpLoss(name=kind))
-    assert found == pytest.approx(expected, rel=1e-4)
-
-
-def test_dice_of_two_pixels_by_hand():
-    # One tile; all logits are 0 but for 32 kelp pixels that are sure of kelp.
-    logits = np.zeros((1, 2, 32, 32), np.float32)
-    logits[0, 1, 0] = 50
-    truth = np.zeros((1, 32, 32), np.uint8)
-    truth[0, 0] = 1
-    # Kelp: p·y = 32, p + y = 32 + 992/2 + 32. Background: 496, 496 + 992.
-    kelp, background = 2 * 32 / 560, 2 * 496 / 1488
-    found, counts = loss_of(logits, truth, KelpLoss(name="dice"))
-    assert found == pytest.approx(((1 - kelp) + (1 - background)) / 2, rel=1e-5)
-    assert counts == {"tp": 32, "fp": 0, "fn": 0, "tn": 992}
-
-
-@pytest.mark.parametrize("weights", [None, (0.4, 0.6), (0.1, 0.9)])
-def test_cross_entropy_is_the_weighted_mean(weights):
-    logits, truth, flat = draw(0.3)
-    chosen = softmax(flat)[truth.ravel().astype(int), np.arange(truth.size)]
-    weight = np.array(weights or (1, 1))[truth.ravel().astype(int)]
-    expected = (weight * -np.log(chosen)).sum() / weight.sum()
-    found, _ = loss_of(logits, truth, KelpLoss(name="ce", class_weights=weights))
-    assert found == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("weights", [None, (0.4, 0.6)])
-def test_class_weights_are_on_the_device_of_the_batch(weights):
-    """PyTorch's meta device stands for a GPU: it refuses to mix devices alike."""
-    options = KelpLoss(name="ce", class_weights=weights)
-    logits = torch.zeros(1, 2, 8, 8, device="meta")
-    truth = torch.zeros(1, 8, 8, device="meta")
-    loss = learner(loss=options)._loss_of(
-        logits, truth, torch.ones(1, 8, 8, dtype=torch.bool)
-    )
-    assert loss.device.type == "meta"
 
 
 def test_counts_and_figures_of_a_step():
@@ -355,175 +288,69 @@ def test_counts_and_figures_of_a_step():
     assert figures["dice"] == pytest.approx((kelp + rest) / 2)
 
 
-# Examples.
+def test_the_confusion_of_a_single_logit_cuts_at_one_half():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (2, 1, 32, 32)).astype(np.float32)
+    truth = (rng.random((2, 32, 32)) < 0.3).astype(np.uint8)
+    net = NET.model_copy(update=ONE)
+    model = model_with(Fixed(torch.from_numpy(logits)))
+    raw = np.full((2, 7, 32, 32), 9000, np.int32)
+    _, counts = learner(net=net).step(model, batch_of(raw, truth))
+    guess = logits[:, 0] > 0
+    assert int(counts["tp"]) == (guess & (truth == 1)).sum()
+    assert int(counts["fp"]) == (guess & (truth == 0)).sum()
 
 
-@pytest.fixture
-def islands(kelp):
-    """A tile with three small patches of kelp, one of them in a corner."""
-    raw = kelp.make_tile(seed=6)
-    raw[0, 5:9, 300:320] = GAP
-    mask = np.zeros((350, 350), np.uint8)
-    mask[0, 349] = mask[200, 7] = mask[110:112, 160:163] = 1
-    return raw, mask, pack_tile(raw, mask)
+# What the loss compares with.
 
 
-def test_a_whole_tile_is_an_example_of_itself(islands):
-    raw, mask, arrays = islands
-    example = learner(augment=KelpAugment(flips=False)).example(
-        arrays, np.random.default_rng(0)
-    )
-    np.testing.assert_array_equal(example["raw"], raw)
-    np.testing.assert_array_equal(example["mask"], mask)
-    assert example["moves"].tolist() == [0, 0, 0, 0]
-    assert set(learner().whole(arrays)) == {"raw"}
-    np.testing.assert_array_equal(learner().whole(arrays)["raw"], raw)
+def test_a_soft_boundary_is_of_the_truth_that_the_loss_sees():
+    rng = np.random.default_rng(7)
+    logits = rng.normal(0, 2, (1, 1, 32, 32)).astype(np.float32)
+    truth = (rng.random((1, 32, 32)) < 0.3).astype(np.uint8)
+    options = KelpLoss(name="bce", soft_boundary=0.5)
+    taught = learner(loss=options, net=NET.model_copy(update=ONE))
+    model = model_with(Fixed(torch.from_numpy(logits)))
+    raw = np.full((1, 7, 32, 32), 9000, np.int32)
+    loss, counts = taught.step(model, batch_of(raw, truth))
+    soft = gaussian_filter(truth[0].astype(np.float64), 0.5, mode="nearest")
+    p = 1 / (1 + np.exp(-logits[0, 0].astype(np.float64)))
+    expected = -(soft * np.log(p) + (1 - soft) * np.log(1 - p)).mean()
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    # Counts are of the mask itself.
+    assert int(counts["tp"]) + int(counts["fn"]) == truth.sum()
 
 
-def test_a_crop_cuts_image_and_mask_at_one_place(islands):
-    raw, mask, arrays = islands
-    cutter = learner(augment=KelpAugment(crop=48, crop_on_kelp=0.5))
-    corners = set()
-    for seed in range(40):
-        example = cutter.example(arrays, np.random.default_rng(seed))
-        assert example["raw"].shape == (7, 48, 48)
-        # The noise of one band tells where a crop is from.
-        (top,), (left,) = np.where(
-            (raw[1, :303, :303] == example["raw"][1, 0, 0])
-            & (raw[2, :303, :303] == example["raw"][2, 0, 0])
-        )
-        window = np.s_[top : top + 48, left : left + 48]
-        np.testing.assert_array_equal(example["raw"], raw[:, *window])
-        np.testing.assert_array_equal(example["mask"], mask[window])
-        corners.add((int(top), int(left)))
-    assert len(corners) > 30
-
-
-@pytest.mark.parametrize("crop", [32, 100, 350])
-def test_crops_on_kelp_always_hold_some(islands, crop):
-    _, mask, arrays = islands
-    cutter = learner(augment=KelpAugment(crop=crop, crop_on_kelp=1))
-    for seed in range(30):
-        example = cutter.example(arrays, np.random.default_rng(seed))
-        assert example["mask"].shape == (crop, crop)
-        assert example["mask"].any()
-    by_chance = learner(augment=KelpAugment(crop=32, crop_on_kelp=0))
-    held = [
-        by_chance.example(arrays, np.random.default_rng(seed))["mask"].any()
-        for seed in range(30)
-    ]
-    assert not all(held)
-    assert mask.sum() == 8
-
-
-def test_crops_on_kelp_of_a_tile_without_any_are_random(kelp):
-    blank = np.zeros((350, 350), np.uint8)
-    arrays = pack_tile(kelp.make_tile(), blank)
-    cutter = learner(augment=KelpAugment(crop=64, crop_on_kelp=1))
-    first = [
-        int(cutter.example(arrays, np.random.default_rng(s))["raw"][1, 0, 0])
-        for s in range(10)
-    ]
-    assert len(set(first)) > 5
-
-
-def test_an_example_is_a_function_of_its_generator(islands):
-    _, _, arrays = islands
-    augment = KelpAugment(quarter_turns=True, rotate_degrees=90, crop=40)
-    maker = learner(augment=augment)
-    one, two, other = (
-        maker.example(arrays, np.random.default_rng(s)) for s in (3, 3, 4)
-    )
-    for name in one:
-        np.testing.assert_array_equal(one[name], two[name])
-    assert not np.array_equal(one["moves"], other["moves"])
-
-
-def test_moves_are_drawn_as_the_recipe_says(islands):
-    _, _, arrays = islands
-    augment = KelpAugment(rotate_degrees=90, rotate_share=0.5)
-    maker = learner(augment=augment)
-    moves = np.stack(
-        [maker.example(arrays, np.random.default_rng(s))["moves"] for s in range(200)]
-    )
-    # Five deviations of 200 tosses of a coin are 35.
-    for column in (moves[:, 0], moves[:, 1], moves[:, 3] != 0):
-        assert abs((column != 0).sum() - 100) < 36
-    assert Counter(moves[:, 2]) == {0.0: 200}
-    assert moves[:, 3].min() < -45
-    assert moves[:, 3].max() > 45
-    assert np.abs(moves[:, 3]).max() <= 90
-
-
-# The chance of a tile to be drawn.
-
-TILES = pl.DataFrame(
-    {
-        "has_kelp": [True, False, True, False],
-        "kelp_pixels_pct": [0.3, 0.0, 0.01, 0.0],
-        "qa_ok": [True, False, False, True],
-        "qa_corrupted_pixels_pct": [0.0, 0.6, 0.1, 0.0],
-        "water_pixels_pct": [0.5, 0.9, 0.7, 1.0],
-        "dem_nan_pixels_pct": [0.0, 0.2, 0.0, 1.0],
-        "dem_zero_pixels_pct": [0.5, 0.7, 0.7, 0.0],
+@pytest.mark.parametrize("degrees", [0, 30])
+def test_a_resize_takes_the_loss_to_the_networks_size(degrees):
+    """By hand: pixels repeated as nearest does, image, mask and gaps alike."""
+    rng = np.random.default_rng(0)
+    raw = rng.integers(6000, 10_000, (1, 7, 350, 350)).astype(np.int32)
+    raw[:, 5:] = 0
+    raw[:, 0, 40:90, 100:200] = GAP
+    mask = (rng.random((1, 350, 350)) < 0.2).astype(np.uint8)
+    repeated = np.arange(416) * 350 // 416
+    large = np.ix_(repeated, repeated)
+    options = KelpInput(bands=("R",), size=416, fit="resize", interpolation="nearest")
+    taught = learner(input=options)
+    resized = model_with(PerPixel(), options=options)
+    if degrees:
+        loss, counts = taught.step(resized, batch_of(raw, mask, [(0, 0, 0, degrees)]))
+        assert torch.isfinite(loss)
+        assert 0 < sum(int(v) for v in counts.values()) < 416**2
+        return
+    loss, counts = taught.step(resized, batch_of(raw, mask))
+    plain = model_with(PerPixel())
+    by_hand = batch_of(raw[:, :, *large], mask[:, *large])
+    expected, same = learner().step(plain, by_hand)
+    torch.testing.assert_close(loss, expected)
+    assert {k: int(v) for k, v in counts.items()} == {
+        k: int(v) for k, v in same.items()
     }
-)
-
-
-def published_chances(a, b, c, d, f, g, h):
-    raw = [
-        a * t["has_kelp"]
-        + b * (1 - t["kelp_pixels_pct"])
-        + c * t["qa_ok"]
-        + d * (1 - t["qa_corrupted_pixels_pct"])
-        + f * (1 - t["water_pixels_pct"])
-        + g * (1 - t["dem_nan_pixels_pct"])
-        + h * (1 - t["dem_zero_pixels_pct"])
-        for t in TILES.iter_rows(named=True)
-    ]
-    return [(w - min(raw)) / (max(raw) - min(raw)) for w in raw]
-
-
-@pytest.mark.parametrize(
-    "factors",
-    [
-        (3.0, 0.2, 0.0, -1.0, 0.5, 0.25, -1.0),
-        (2, 0.5, 0.5, -0.5, -1, 0, -0.25),
-        (1.0, 7.0, -2.0, 0.3, 11.0, 5.0, 0.9),
-    ],
-)
-def test_chances_follow_the_seven_published_factors(factors):
-    names = (
-        *("has_kelp", "not_kelp_share", "qa_ok", "not_faulty_share"),
-        *("not_water_share", "not_unknown_dem_share", "not_zero_dem_share"),
-    )
-    sampler = KelpSampler(**dict(zip(names, factors, strict=True)))
-    found = sample_weights(sampler, TILES)
-    np.testing.assert_allclose(found, published_chances(*factors), atol=1e-12)
-    by_task = learner(sampler=sampler).draw_weights(TILES)
-    np.testing.assert_array_equal(by_task, found)
-
-
-def test_the_default_factors_are_the_best_published_ones():
-    expected = published_chances(3.0, 0.2, 0.0, -1.0, 0.5, 0.25, -1.0)
-    np.testing.assert_allclose(
-        sample_weights(KelpSampler(), TILES), expected, atol=1e-12
-    )
-
-
-def test_equal_tiles_have_equal_chances_not_none():
-    alike = pl.concat([TILES.head(1)] * 3)
-    assert sample_weights(KelpSampler(), alike).tolist() == [1, 1, 1]
-
-
-def test_without_a_sampler_each_tile_comes_once():
-    assert learner(sampler=None).draw_weights(TILES) is None
-
-
-def test_chances_of_unknown_tiles_are_an_error():
-    unknown = TILES.with_columns(kelp_pixels_pct=pl.lit(math.nan))
-    with pytest.raises(TrainingError, match="not finite"):
-        sample_weights(KelpSampler(), unknown)
+    held_out = {name: by_hand[name] for name in ("raw", "mask")}
+    outputs, assessed = taught.assess(resized, batch_of(raw, mask))
+    assert outputs["prob"].shape == (1, 350, 350)
+    torch.testing.assert_close(assessed, learner().assess(plain, held_out)[1])
 
 
 # Outputs.
@@ -548,6 +375,16 @@ def test_outputs_are_the_probability_by_the_chosen_rule(rule):
     margin = kelp - background if rule == "softmax" else kelp
     np.testing.assert_allclose(prob / 255, 1 / (1 + np.exp(-margin)), atol=0.5 / 255)
     assert (prob[0, 0, 0] > 127) == (rule == "sigmoid")
+
+
+def test_a_single_logit_is_a_sigmoid():
+    logits = np.random.default_rng(2).normal(0, 3, (1, 1, 32, 32)).astype(np.float32)
+    model = model_with(Fixed(torch.from_numpy(logits)))
+    raw = torch.full((1, 7, 32, 32), 9000, dtype=torch.int32)
+    with torch.inference_mode():
+        found = learner(net=NET.model_copy(update=ONE)).outputs(model, {"raw": raw})
+    expected = 1 / (1 + np.exp(-logits[0, 0].astype(np.float64)))
+    np.testing.assert_allclose(found["prob"][0] / 255, expected, atol=0.5 / 255 + 1e-6)
 
 
 def test_what_the_task_asks_statistics_of():

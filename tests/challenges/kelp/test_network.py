@@ -1,28 +1,19 @@
-"""From raw tiles to logits: preprocessing, padding, the network, pretrained weights."""
+"""From raw tiles to logits: preprocessing and the whole model."""
 
 import json
 
 import numpy as np
 import pytest
-import timm
 import torch
-from safetensors.torch import save_file
-from torch import nn
 
 from tenfold.challenges import load_recipe
 from tenfold.challenges.kelp.channels import wanted
 from tenfold.challenges.kelp.indices import WINNING
 from tenfold.challenges.kelp.model import task
-from tenfold.challenges.kelp.network import (
-    KelpModel,
-    Preprocess,
-    load_encoder,
-    valid_pixels,
-)
-from tenfold.challenges.kelp.options import KelpInput, KelpMember, KelpNet
+from tenfold.challenges.kelp.network import KelpModel, Preprocess, valid_pixels
+from tenfold.challenges.kelp.network_options import KelpNet
+from tenfold.challenges.kelp.options import KelpInput, KelpMember
 from tenfold.data.statistics import Statistics
-from tenfold.data.weights import find_weights
-from tenfold.errors import RecipeError
 
 GAP = -32768
 BANDS = {"SWIR": 0, "NIR": 1, "R": 2, "G": 3, "B": 4, "QA": 5, "DEM": 6}
@@ -99,24 +90,36 @@ def statistics_of(made, counts, options):
     return Statistics(**tables)
 
 
+#: By tile: the share of its own values beyond each limit.
+TAILS = {"tile-min-max": 0.0, "tile-quantile": 0.01}
+EVERY = ("quantile", "z-score", "min-max", *TAILS)
+
+
 def plain_preprocess(made, counts, options, statistics):
     planes = []
     for name in options.channels:
         key = options.masking.key(name)
         if name in ("QA", "DEMWM"):
             low, high, shift, span = 0, 1, 0, 1
+        elif options.normalise in TAILS:
+            known = made[name][counts[name] & np.isfinite(made[name])]
+            tail = TAILS[options.normalise]
+            low, high = np.quantile(known, (tail, 1 - tail))
+            shift, span = low, high - low
         else:
             low, high = statistics.low[key], statistics.high[key]
             if options.normalise == "quantile":
                 shift, span = statistics.q01[key], statistics.q99[key]
                 span = span - shift + 1e-10
+            elif options.normalise == "min-max":
+                shift, span = low, high - low
             else:
                 shift, span = statistics.mean[key], statistics.std[key]
         values = np.where(counts[name], made[name], np.nan)
         values = np.where(values == np.inf, high, values)
         values = np.where(np.isfinite(values), values, low)
         scaled = (values - shift) / span
-        if options.normalise == "quantile":
+        if options.normalise != "z-score":
             scaled = np.clip(scaled, 0, 1)
         planes.append(scaled)
     return np.stack(planes)
@@ -131,7 +134,7 @@ def winning():
 # Preprocessing.
 
 
-@pytest.mark.parametrize("normalise", ["quantile", "z-score"])
+@pytest.mark.parametrize("normalise", EVERY)
 @pytest.mark.parametrize("unknown_is_land", [True, False])
 @pytest.mark.parametrize("masked", [True, False])
 def test_preprocessing_is_the_published_arithmetic(
@@ -158,8 +161,25 @@ def test_preprocessing_is_the_published_arithmetic(
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_each_tile_of_a_batch_is_prepared_alone(published):
-    options = KelpInput(indices=("DEMWM", "NDVI"))
+@pytest.mark.parametrize("normalise", EVERY)
+def test_no_data_can_be_a_raw_0_that_indices_are_made_of(published, normalise):
+    options = KelpInput(indices=WINNING, missing="zero", normalise=normalise)
+    raw = awkward_tile()
+    filled = np.where(raw == GAP, 0, raw)
+    made, counts = plain_planes(filled, options, published)
+    statistics = statistics_of(made, counts, options)
+    expected = plain_preprocess(made, counts, options, statistics)
+    tile = torch.from_numpy(raw)[None]
+    found = Preprocess(options, statistics)(tile)[0].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    # The tile is not changed, and what has no data is still not valid.
+    np.testing.assert_array_equal(tile[0].numpy(), raw)
+    assert not valid_pixels(tile)[0, 0, 0]
+
+
+@pytest.mark.parametrize("normalise", EVERY)
+def test_each_tile_of_a_batch_is_prepared_alone(published, normalise):
+    options = KelpInput(indices=("DEMWM", "NDVI"), normalise=normalise)
     tiles = [awkward_tile(seed=s) for s in (1, 2)]
     statistics = statistics_of(*plain_planes(tiles[0], options, published), options)
     prepare = Preprocess(options, statistics)
@@ -169,7 +189,7 @@ def test_each_tile_of_a_batch_is_prepared_alone(published):
         torch.testing.assert_close(found, alone, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("normalise", ["quantile", "z-score"])
+@pytest.mark.parametrize("normalise", EVERY)
 def test_a_tile_without_any_data_is_finite(published, normalise):
     options = KelpInput(indices=WINNING, normalise=normalise)
     seen = awkward_tile()
@@ -182,7 +202,7 @@ def test_a_tile_without_any_data_is_finite(published, normalise):
     assert (found == found[..., :1, :1]).all()
 
 
-@pytest.mark.parametrize("normalise", ["quantile", "z-score"])
+@pytest.mark.parametrize("normalise", EVERY)
 def test_a_channel_that_never_varied_stays_finite(normalise):
     options = KelpInput(bands=("NIR",), normalise=normalise)
     one = {"NIR": 8000.0}
@@ -201,39 +221,6 @@ def test_validity_is_of_the_spectral_bands_alone():
     assert valid[0].sum() == 8
     assert not valid[0, 1, 1]
     assert valid[1].all()
-
-
-# Padding.
-
-
-class Spy(nn.Module):
-    """A network without neighbours; remembers what it was given."""
-
-    def forward(self, channels):
-        self.seen = channels
-        return channels[:, :2] * 3 + 1
-
-
-MODES = {"zero": {"mode": "constant"}, "reflect": {"mode": "reflect"}}
-MODES["replicate"] = {"mode": "edge"}
-
-
-@pytest.mark.parametrize("pad", ["zero", "reflect", "replicate"])
-@pytest.mark.parametrize("size", [(350, 350), (97, 130), (64, 64)])
-def test_padding_is_of_its_kind_and_comes_off_in_place(pad, size):
-    options = KelpInput(bands=("R", "NIR"), pad=pad)
-    model = KelpModel(options, SMALL, None)
-    model.net = Spy()
-    channels = np.random.default_rng(0).random((1, 2, *size), np.float32)
-    logits = model.logits(torch.from_numpy(channels)).numpy()
-    np.testing.assert_array_equal(logits, channels * 3 + 1)
-    seen = model.net.seen.numpy()
-    rows, columns = (-size[0] % 32, -size[1] % 32)
-    widths = (
-        *((0, 0), (0, 0)),
-        *((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)),
-    )
-    np.testing.assert_array_equal(seen, np.pad(channels, widths, **MODES[pad]))
 
 
 @pytest.mark.parametrize("pad", ["zero", "reflect", "replicate"])
@@ -319,115 +306,3 @@ def test_a_model_comes_back_from_its_description_and_weights(published):
 
 
 BANDS_IN_ORDER = ("R", "G", "B", "SWIR", "NIR", "QA", "DEM")
-
-
-@pytest.mark.parametrize(
-    ("net", "named"),
-    [
-        ({"architecture": "unet-of-dreams"}, "unet-of-dreams"),
-        ({"encoder": "tu-no_such_network"}, "no_such_network"),
-        ({"encoder": "no_such_encoder"}, "no_such_encoder"),
-    ],
-)
-def test_an_unknown_network_is_named(net, named):
-    with pytest.raises(RecipeError, match=named):
-        KelpModel(KelpInput(), KelpNet(**net), None)
-
-
-# Pretrained weights.
-
-
-@pytest.fixture(scope="module")
-def pretrained():
-    """The weights of a small network of timm's, classifier and all."""
-    torch.manual_seed(3)
-    network = timm.create_model("resnet10t", pretrained=False)
-    return {name: t.clone() for name, t in network.state_dict().items()}
-
-
-def saved(folder, state):
-    path = folder / "resnet10t.safetensors"
-    save_file({name: t.contiguous() for name, t in state.items()}, path)
-    return path
-
-
-def test_an_rgb_encoder_is_tiled_over_24_channels(tmp_path, pretrained):
-    model = KelpModel(KelpInput(indices=WINNING), SMALL, None)
-    note = load_encoder(model, saved(tmp_path, pretrained))
-    found = model.net.encoder.state_dict()
-    stem = found.pop("model.conv1.0.weight").numpy()
-    rgb = pretrained["conv1.0.weight"].numpy()
-    assert stem.shape[1] == 24
-    for channel in range(24):
-        np.testing.assert_allclose(
-            stem[:, channel], rgb[:, channel % 3] * (3 / 24), rtol=1e-6
-        )
-    # A grey picture gives the same activations through either first convolution.
-    np.testing.assert_allclose(stem.sum(1), rgb.sum(1), atol=1e-5)
-    for name, tensor in found.items():
-        torch.testing.assert_close(tensor, pretrained[name.removeprefix("model.")])
-    assert "24" in note
-
-
-def test_an_encoder_of_three_channels_is_loaded_as_it_is(tmp_path, pretrained):
-    model = KelpModel(KelpInput(bands=("R", "G", "B")), SMALL, None)
-    note = load_encoder(model, saved(tmp_path, pretrained))
-    found = model.net.encoder.state_dict()
-    assert torch.equal(found["model.conv1.0.weight"], pretrained["conv1.0.weight"])
-    assert note == "as loaded"
-
-
-def test_weights_that_lack_a_tensor_are_refused_by_its_name(tmp_path, pretrained):
-    state = dict(pretrained)
-    del state["layer3.0.conv2.weight"]
-    model = KelpModel(KelpInput(), SMALL, None)
-    with pytest.raises(RecipeError, match=r"layer3\.0\.conv2\.weight is missing"):
-        load_encoder(model, saved(tmp_path, state))
-
-
-def test_weights_of_another_shape_are_refused_by_name(tmp_path, pretrained):
-    state = dict(pretrained)
-    state["layer2.0.conv1.weight"] = torch.zeros(7, 7, 3, 3)
-    model = KelpModel(KelpInput(), SMALL, None)
-    with pytest.raises(RecipeError, match=r"layer2\.0\.conv1\.weight"):
-        load_encoder(model, saved(tmp_path, state))
-
-
-def test_a_file_that_holds_no_weights_is_refused_by_name(tmp_path):
-    path = tmp_path / "resnet10t.safetensors"
-    path.write_bytes(b"<html>not found</html>")
-    model = KelpModel(KelpInput(), SMALL, None)
-    with pytest.raises(RecipeError, match=r"resnet10t\.safetensors"):
-        load_encoder(model, path)
-
-
-def test_missing_weights_say_where_to_put_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("TENFOLD_WEIGHTS", str(tmp_path / "shelf"))
-    recipe = load_recipe("kelp", "winning")
-    with pytest.raises(RecipeError) as caught:
-        task(recipe, recipe.members[0]).model(None)
-    message = str(caught.value)
-    assert "efficientnet_b5.sw_in12k_ft_in1k.safetensors" in message
-    assert str(tmp_path / "shelf") in message
-    assert "TENFOLD_WEIGHTS" in message
-
-
-def test_a_member_takes_its_weights_from_the_shelf(tmp_path, monkeypatch, pretrained):
-    path = saved(tmp_path, pretrained)
-    monkeypatch.setenv("TENFOLD_WEIGHTS", str(tmp_path))
-    assert find_weights(path.name, "resnet10t") == path
-    net = SMALL.model_copy(update={"weights": path.name})
-    member = KelpMember(
-        name="small",
-        training={"epochs": 1, "batch": 1},
-        input=KelpInput(bands=("R", "G", "B")),
-        net=net,
-    )
-    learner = task(None, member)
-    model = learner.model(None)
-    found = model.net.encoder.state_dict()["model.layer4.0.conv1.weight"]
-    assert torch.equal(found, pretrained["layer4.0.conv1.weight"])
-    assert learner.describe(model)["stem"] == "as loaded"
-    # What was saved can be restored where the shelf is not.
-    path.unlink()
-    learner.restore(learner.describe(model)).load_state_dict(model.state_dict())

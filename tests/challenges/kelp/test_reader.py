@@ -12,7 +12,8 @@ import pytest
 
 from tenfold.challenges import load_recipe
 from tenfold.challenges.kelp import reader
-from tenfold.challenges.kelp.channels import Masking, wanted
+from tenfold.challenges.kelp.channels import wanted
+from tenfold.challenges.kelp.masking import Masking
 from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
 from tenfold.data.sources import localise
 from tenfold.data.statistics import StatisticsSum

@@ -10,6 +10,7 @@ from rasterio.io import MemoryFile
 
 from tenfold.challenges.kelp import submission
 from tenfold.errors import SubmissionError
+from tenfold.metrics.confusion import Confusion, dice
 
 SHAPE = (350, 350)
 
@@ -230,14 +231,107 @@ def test_the_truth_itself_scores_one(truth):
 
 def test_a_tile_too_few_is_an_error(written, truth):
     (truth / "ZZ999999_kelp.tif").write_bytes(GOOD[1])
-    with pytest.raises(SubmissionError, match=r"1 tiles are missing, e\.g\. ZZ999999"):
+    with pytest.raises(SubmissionError, match=r"missing of .*truth: ZZ999999$"):
         submission.score(written, truth)
 
 
 def test_a_tile_too_many_is_an_error(written, truth):
     (truth / "CD000002_kelp.tif").unlink()
-    with pytest.raises(SubmissionError, match="CD000002 is not in"):
+    with pytest.raises(SubmissionError, match=r"not in .*truth: CD000002$"):
         submission.score(written, truth)
+
+
+def test_every_tile_on_one_side_only_is_named(written, truth):
+    for number in range(7):
+        (truth / f"XX00000{number}_kelp.tif").write_bytes(GOOD[1])
+    named = "XX000000, XX000001, XX000002, XX000003, XX000004 and 2 more"
+    with pytest.raises(SubmissionError, match=f"missing of .*: {named}$"):
+        submission.score(written, truth)
+    for id_ in ("AB000001", "CD000002"):
+        (truth / f"{id_}_kelp.tif").unlink()
+    with pytest.raises(SubmissionError, match=r"not in .*: AB000001, CD000002$"):
+        submission.score(written, truth)
+
+
+def test_tiles_are_paired_by_id_and_not_by_place(truth, tmp_path):
+    """A tar in another order scores the same; swapped names score otherwise."""
+    names = [f"{i}_kelp.tif" for i in sorted(MASKS, reverse=True)]
+    data = {name: (truth / name).read_bytes() for name in names}
+    turned = tar_of(tmp_path / "turned.tar", data.items())
+    assert submission.score(turned, truth)["dice_kelp"] == 1
+    swapped = list(zip(names, reversed(data.values()), strict=True))
+    wrong = tar_of(tmp_path / "swapped.tar", swapped)
+    assert submission.score(wrong, truth)["dice_kelp"] < 0.1
+
+
+def test_each_tile_is_counted_by_itself(written, truth):
+    found = dict(submission.tallies(written, truth))
+    assert set(found) == set(MASKS)
+    counts = found["AB000001"]
+    assert (counts.tp, counts.fp, counts.fn) == (70, 40, 30)
+    assert counts.tn == 350 * 350 - 140
+    total = sum(found.values(), Confusion())
+    assert submission.score(written, truth)["dice_kelp"] == dice(total)
+
+
+@pytest.fixture
+def soft(tmp_path, truth):
+    """Probabilities: 0.45 where the truth is kelp, 0.1 elsewhere, and some doubt."""
+    folder = tmp_path / "soft"
+    folder.mkdir()
+    for file in truth.iterdir():
+        with rasterio.open(file) as band:
+            prob = np.where(band.read() == 1, 0.45, 0.1)
+        prob[0, -1] = np.maximum(prob[0, -1], 0.3)
+        (folder / file.name).write_bytes(tif(prob, "float32"))
+    return folder
+
+
+def test_probabilities_are_cut_at_or_above_the_threshold(soft, truth):
+    found = dict(submission.tallies(soft, truth, threshold=0.45))
+    assert all(counts.fp == counts.fn == 0 for counts in found.values())
+    found = dict(submission.tallies(soft, truth, threshold=0.2))
+    # The last row of the third tile is half kelp.
+    assert [c.fp for c in found.values()] == [350, 350, 175]
+    found = dict(submission.tallies(soft, truth, threshold=0.46))
+    assert all(counts.tp == 0 for counts in found.values())
+
+
+def test_probabilities_without_a_threshold_are_refused(soft, truth):
+    with pytest.raises(SubmissionError, match="name a threshold"):
+        submission.score(soft, truth)
+    with pytest.raises(SubmissionError, match="name a threshold"):
+        list(submission.read(soft))
+
+
+@pytest.mark.parametrize("value", [np.nan, 1.5, -0.1, np.inf])
+def test_values_that_are_no_probabilities_are_refused(soft, truth, value):
+    prob = np.full((1, 350, 350), 0.2)
+    prob[0, 7, 7] = value
+    (soft / "CD000002_kelp.tif").write_bytes(tif(prob, "float32"))
+    with pytest.raises(SubmissionError, match=r"CD000002_kelp\.tif.*no probabilities"):
+        list(submission.tallies(soft, truth, threshold=0.5))
+
+
+def test_masks_are_the_same_at_any_threshold(written, truth):
+    plain = dict(submission.tallies(written, truth))
+    assert dict(submission.tallies(written, truth, threshold=0.3)) == plain
+
+
+def test_hidden_files_of_a_folder_are_no_predictions(truth):
+    (truth / ".DS_Store").write_bytes(b"x")
+    assert submission.score(truth, truth)["dice_kelp"] == 1
+    (truth / "more").mkdir()
+    with pytest.raises(SubmissionError, match="more is not a plain file"):
+        submission.score(truth, truth)
+
+
+def test_an_exported_mask_is_the_tars_own_file(written, tmp_path):
+    for id_, expected in MASKS.items():
+        path = submission.export(id_, {"kelp": expected}, tmp_path / "masks")
+        assert path.name == f"{id_}_kelp.tif"
+        with tarfile.open(written) as tar:
+            assert path.read_bytes() == tar.extractfile(path.name).read()
 
 
 def test_nothing_to_score_against_is_an_error(written, tmp_path):

@@ -1,0 +1,62 @@
+"""What the verb predict does with images of a person's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from tenfold.errors import RecipeError
+
+
+def given(arguments: typer.Context, *names: str) -> list[str]:
+    """Return which of some options stand on the command line."""
+    sources = {name: arguments.get_parameter_source(name) for name in names}
+    return [
+        f"--{name}"
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+
+
+def predict_images(
+    model: str,
+    files: Sequence[str],
+    out: Path,
+    store: str | None,
+    overrides: Sequence[str] | None,
+    threshold: float | None,
+    weights: str | None,
+    wrong: Sequence[str],
+) -> None:
+    """Show images to a model, and say what became of each.
+
+    Args:
+        model: entry, as a person names it.
+        files: images.
+        out: folder for masks, pictures and a page.
+        store: where an address lies.
+        overrides: of the model's recipe.
+        threshold: instead of the decision's.
+        weights: other ones than those in use.
+        wrong: options that only go without a model.
+    """
+    if wrong:
+        raise RecipeError(
+            f"{', '.join(wrong)}: not with --model, which knows its recipe and takes"
+            " images"
+        )
+    from tenfold.challenges import challenge_names
+    from tenfold.stages.image import PAGE, open_model
+    from tenfold.stages.image import predict_images as stage
+
+    if files[0] in challenge_names() and not Path(files[0]).exists():
+        raise RecipeError(
+            f"{files[0]}: with --model all arguments are images, and the challenge is"
+            " the model's; leave it out"
+        )
+    opened = open_model(model, store, overrides or (), weights, threshold)
+    typer.echo(f"{opened.name}, {opened.context.recipe.name}")
+    for done in stage(opened, [Path(file) for file in files], out):
+        name, value = next(iter(done.facts.items()))
+        typer.echo(f"  {done.id}: {name} {value:.4f}, {done.mask}")
+    typer.echo(f"  page   {out / PAGE}")
