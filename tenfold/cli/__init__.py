@@ -7,10 +7,20 @@ module here adds its verbs to the app, in the order of the help.
 
 from collections.abc import Sequence
 
-from tenfold.cli import data, recipes, results, stages
+from tenfold.cli import data, explore, fetch, recipes, results, runs, stages
 from tenfold.cli.app import app, run_app
 
-__all__ = ["app", "data", "recipes", "results", "run_app", "stages"]
+__all__ = [
+    "app",
+    "data",
+    "explore",
+    "fetch",
+    "recipes",
+    "results",
+    "run_app",
+    "runs",
+    "stages",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,8 +21,8 @@ def recipes_list() -> None:
     for name in challenge_names():
         for preset in find_challenge(name).recipes():
             recipe = load_recipe(name, preset)
-            typer.echo(f"{name:10s} {preset:10s} {recipe.about}")
-            typer.echo(f"{'':21s} {recipe.lands_near}")
+            typer.echo(f"{name:10s} {preset:13s} {recipe.about}")
+            typer.echo(f"{'':24s} {recipe.lands_near}")
 
 
 @recipes.command("show")

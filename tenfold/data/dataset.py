@@ -44,10 +44,7 @@ class InMemory:
     """
 
     def __init__(self, dataset: "Dataset", ids: Sequence[str]) -> None:
-        self._arrays = {
-            id_: {name: np.array(array) for name, array in sample.items()}
-            for id_, sample in dataset.samples(ids)
-        }
+        self._arrays = dataset.copies(ids)
 
     def sample(self, id_: str) -> Arrays:
         """Return one sample's arrays."""
@@ -97,14 +94,31 @@ class Dataset:
     def statistics(self, channels: Channels, ids: Sequence[str]) -> Statistics:
         """Merge the statistics of some samples, a shard at a time."""
         total = StatisticsSum(channels)
-        rows: dict[str, list[int]] = {}
+        for shard, rows in self._by_shard(ids):
+            path = self.directory / SHARDS / shard / PARTIALS
+            total.add(load_partials(path, channels), list(rows.values()))
+        return total.result()
+
+    def copies(self, ids: Sequence[str]) -> dict[str, Arrays]:
+        """Read samples into memory, a shard at a time; none stays mapped.
+
+        What is mapped counts as memory of the process until it is unmapped.
+        """
+        copies: dict[str, Arrays] = {}
+        for shard, rows in self._by_shard(ids):
+            opened = self._open(shard)
+            for id_, row in rows.items():
+                views = opened.sample(row)
+                copies[id_] = {name: np.array(view) for name, view in views.items()}
+        return copies
+
+    def _by_shard(self, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, int]]]:
+        """Yield each shard that holds some of the samples, and their rows by id."""
+        rows: dict[str, dict[str, int]] = {}
         for id_ in sorted(ids):
             shard, row = self._find(id_)
-            rows.setdefault(shard, []).append(row)
-        for shard in sorted(rows):
-            path = self.directory / SHARDS / shard / PARTIALS
-            total.add(load_partials(path, channels), rows[shard])
-        return total.result()
+            rows.setdefault(shard, {})[id_] = row
+        yield from sorted(rows.items())
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

@@ -84,30 +84,68 @@ class Partials:
     histogram: np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 
 
+class Reduction:
+    """Reduces one sample, a channel at a time, so that no two need be in memory.
+
+    Args:
+        channels: names and axes; those never added count as unseen.
+    """
+
+    def __init__(self, channels: Channels) -> None:
+        size = len(channels.names)
+        self._axes = channels.axes
+        self._place = {name: place for place, name in enumerate(channels.names)}
+        self._moments = np.zeros((3, size))
+        self._low, self._high = np.full(size, np.inf), np.full(size, -np.inf)
+        self._histogram = np.zeros((size, BINS), np.uint32)
+        self._counted: BoolArray | None = None
+        self._pixels = np.empty(0, np.intp)
+
+    def add(self, name: str, plane: Float32Array, counts: BoolArray) -> None:
+        """Count a channel.
+
+        Args:
+            name: of the channel.
+            plane: (H, W) its values.
+            counts: (H, W) which of them count; those not finite never do.
+        """
+        if counts is not self._counted:
+            # Channels under one mask follow each other and share its pixels.
+            self._counted, self._pixels = counts, np.flatnonzero(counts)
+        kept = plane.take(self._pixels)
+        finite = np.isfinite(kept)
+        if not finite.all():
+            kept = kept[finite]
+        if not kept.size:
+            return
+        c = self._place[name]
+        bins = self._axes[name].bins(kept)
+        self._histogram[c] = np.bincount(bins, minlength=BINS)
+        self._low[c], self._high[c] = kept.min(), kept.max()
+        wide = kept.astype(np.float64)
+        mean = wide.mean()
+        wide -= mean
+        self._moments[:, c] = kept.size, mean, np.square(wide, out=wide).sum()
+
+    def result(self) -> Partials:
+        """Return the partials (C,) of what was added."""
+        count, mean, m2 = self._moments
+        return Partials(count, mean, m2, self._low, self._high, self._histogram)
+
+
 def partials_of(
     values: Mapping[str, tuple[Float32Array, BoolArray]], channels: Channels
 ) -> Partials:
-    """Reduce one sample.
+    """Reduce one sample whose channels are all in memory.
 
     Args:
-        values: channel → values (H, W) and which of them count; values that are
-            not finite never count.
+        values: channel → values (H, W) and which of them count.
         channels: names and axes; every name must be in `values`.
     """
-    size = len(channels.names)
-    moments = np.zeros((3, size))
-    low, high = np.full(size, np.inf), np.full(size, -np.inf)
-    histogram = np.zeros((size, BINS), np.uint32)
-    for c, name in enumerate(channels.names):
-        plane, counts = values[name]
-        kept = plane[counts & np.isfinite(plane)]
-        if kept.size:
-            wide = kept.astype(np.float64)
-            mean = wide.mean()
-            moments[:, c] = kept.size, mean, np.square(wide - mean).sum()
-            low[c], high[c] = wide.min(), wide.max()
-            histogram[c] = np.bincount(channels.axes[name].bins(kept), minlength=BINS)
-    return Partials(moments[0], moments[1], moments[2], low, high, histogram)
+    reduction = Reduction(channels)
+    for name in channels.names:
+        reduction.add(name, *values[name])
+    return reduction.result()
 
 
 @dataclass(frozen=True)

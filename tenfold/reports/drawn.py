@@ -73,7 +73,10 @@ def matrix(
     parts = _headings(layout, row_labels, column_labels, row_title, column_title)
     parts += _cells(numbers, layout, normalise)
     width = layout.left + len(column_labels) * layout.cell_width
-    width += 60 if layout.slanted else 0
+    if layout.slanted:
+        # The last label leans out over the cells.
+        reach = _longest(column_labels) * _CHARACTER * math.cos(math.radians(_SLANT))
+        width += max(reach - layout.cell_width / 2, 0)
     height = layout.top + len(row_labels) * layout.cell_height + 2
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" class="chart matrix" '

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -22,6 +23,7 @@ _WIDTH = 440.0
 _HEIGHT = 270.0
 _CHARACTERS = 52
 _MOST_POINTS = 4000
+_LONG_FROM = 10_000
 _NO_MARKS: Mapping[str, float] = {}
 
 
@@ -153,7 +155,8 @@ def histogram(
             axes.stairs(row, borders, color=hue, label=_named(name), **look)
         if log_y and max(row.max(initial=0) for row in counts) > 0:
             axes.set_yscale("log")
-            axes.set_ylim(bottom=0.5)
+            # Below 1, so that a bar of one shows.
+            axes.set_ylim(bottom=0.6)
         _say_if_empty(axes, not any(row.any() for row in counts))
         _ticks(axes)
         _legend(figure, axes, len(counts) if any(labels) else 0)
@@ -245,7 +248,15 @@ def _ticks(axes: Axes, whole_x: bool = False) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        _separate_thousands(axes.yaxis)
     axes.yaxis.set_minor_locator(NullLocator())
+    _separate_thousands(axes.xaxis)
+
+
+def _separate_thousands(axis: Axis) -> None:
+    """Write large numbers as tables do."""
+    if max(map(abs, axis.get_view_interval())) >= _LONG_FROM:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
 
 
 def _say_if_empty(axes: Axes, empty: bool) -> None:
@@ -259,6 +270,10 @@ def _say_if_empty(axes: Axes, empty: bool) -> None:
 def _mark(axes: Axes, marks: Mapping[str, float]) -> None:
     """Vertical lines whose names step down, so that neighbours stay legible."""
     low, high = axes.get_xlim()
+    if marks and axes.get_yscale() == "linear":
+        # Room for their names above the curves.
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, top + 0.09 * min(len(marks), 5) * (top - bottom))
     for index, (name, position) in enumerate(marks.items()):
         axes.axvline(position, color=QUIET, linewidth=1.2, linestyle=(0, (3, 2)))
         right = position > (low + high) / 2

@@ -162,7 +162,7 @@ class Page:
         small = [self._shrunk(picture) for picture in pictures]
         rows = [(name, list(row)) for name, row in groupby(small, lambda p: p.group)]
         longest = max((len(row) for _, row in rows), default=1)
-        fitting = min(max(longest, 3), 6)
+        fitting = min(max(longest, 3), 7)
         self._add("pictures", rows=rows, caption=caption, columns=columns or fitting)
 
     def details(

@@ -21,7 +21,17 @@ from tenfold.stages.pages import HEADLINE, page_path, show
 from tenfold.stages.pages.evaluate import board_rows
 from tenfold.store import Entry, Store
 
-RECORD, SITE = "run.json", "report"
+#: Of a run's folder: its record, its site, and the files that name its results.
+RECORD, SITE, RESULTS = "run.json", "report", "results"
+#: Stage → what verbs call its result, where there is one of the stage.
+_NAMES = {
+    "ingest": "dataset",
+    "group": "groups",
+    "split": "folds",
+    "tune": "decision",
+    "submit": "submission",
+    "preview": "preview",
+}
 GROUPS = {
     "ingest": "Data",
     "group": "Data",
@@ -70,7 +80,11 @@ class RunRecord:
         return [t for t in self.tasks if t.stage == stage and t.status == OK]
 
     def write(self, directory: Path) -> None:
-        """Write the record into the run's folder."""
+        """Write the record, and name every result for the verbs of the stages."""
+        for task in self.tasks:
+            if task.status == OK:
+                name = _NAMES.get(task.stage, _slug(task.label))
+                task.write(directory / RESULTS / f"{name}.json")
         write_json(directory / RECORD, asdict(self))
 
 

@@ -1,6 +1,7 @@
 """Figures are well-formed, safe, deterministic, and say what they were given."""
 
 import math
+import re
 import warnings
 import xml.etree.ElementTree as ET
 from functools import cache
@@ -116,6 +117,35 @@ def test_many_points_are_thinned_and_say_so():
 def test_log_axis_has_plain_numbers():
     svg = figures.lines({"a": ([1, 2, 3], [1, 100, 1000])}, log_y=True)
     assert {"1", "10", "100", "1,000"} <= set(texts(svg))
+
+
+def test_large_numbers_on_an_axis_are_written_as_in_tables():
+    svg = figures.histogram([0, 110_000, 50_000], x_label="pixels")
+    assert {"50,000", "100,000"} <= set(texts(svg))
+    assert "0.4" in texts(figures.histogram([0.0, 0.5, 1.0]))
+
+
+def test_names_of_marks_stand_above_the_curves():
+    def highest(marks):
+        """The smallest y of the curve, in the drawing's own units."""
+        svg = figures.lines({"a": ([0, 1], [0.5, 1.0])}, marks=marks)
+        paths = ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")  # noqa: S314
+        (curve,) = [p for p in paths if "stroke-width: 2" in p.get("style", "")]
+        return min(
+            float(y)
+            for y in curve.get("d").replace("M", "").replace("L", " ").split()[1::2]
+        )
+
+    assert highest({"one": 0.2, "two": 0.4}) > highest({})
+
+
+def test_the_last_slanted_label_of_a_matrix_fits():
+    label = "a label as long as they get"
+    svg = figures.matrix(np.eye(12), ["row"] * 12, [label] * 12)
+    width = float(ET.fromstring(svg).get("viewBox").split()[2])  # noqa: S314
+    last = max(float(x) for x in re.findall(r'<text x="([0-9.]+)"[^>]*rotate', svg))
+    # Letters are about 7 wide, and lean by 40 degrees.
+    assert width >= last + 7 * 24 * math.cos(math.radians(40)) * 0.9
 
 
 def test_strip_shows_known_and_unknown_states():

@@ -27,6 +27,7 @@ STAGES = (
     "preview",
     "trial",
     "rank",
+    "explore",
 )
 
 

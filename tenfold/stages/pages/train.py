@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from tenfold.data.dataset import Dataset
+from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page, Picture
 from tenfold.stages.context import Context
@@ -14,6 +15,9 @@ from tenfold.stages.pages import Shown
 from tenfold.store import Entry
 
 _CURVES = ("loss", "score", "dice", "precision", "recall", "iou")
+#: What is drawn of a model, and no line of its record.
+_DRAWN = ("importance", "curves")
+_MOST_CHANNELS = 20
 
 
 def show(context: Context, entry: Entry) -> Shown:
@@ -43,9 +47,14 @@ def show(context: Context, entry: Entry) -> Shown:
     page.section("Confusion", "Pixels or samples of the held-out fold.")
     page.figure(figures.matrix(matrix, names, names, normalise=True))
     held_out_figures(page, metrics["figures"])
+    if model["engine"] == "trees":
+        _trees(page, model)
     _pictures(page, context, entry)
     page.section("Record")
-    page.details("Model", [{"key": k, "value": str(v)} for k, v in model.items()])
+    page.details(
+        "Model",
+        [{"key": k, "value": str(v)} for k, v in model.items() if k not in _DRAWN],
+    )
     page.details("History", history.to_dicts())
     line = f"{scoring.MONITOR} {metrics['score']:.4f} on the held-out fold"
     headline = {key.replace("/", "_"): v for key, v in metrics["figures"].items()}
@@ -72,6 +81,42 @@ def held_out_figures(page: Page, values: dict[str, float]) -> None:
     """Show all figures of the held-out fold."""
     page.section("Figures", "Of the held-out fold, by the weights that are used.")
     page.table([{"figure": k, "value": v} for k, v in values.items()])
+
+
+def _trees(page: Page, model: Json) -> None:
+    """Show which channels trees ask for, and how they rank held-out rows."""
+    rows = model["importance"]
+    page.section(
+        "What the trees look at",
+        "Gain is the mean of a channel's splits. The last column is by how much the"
+        " loss grows if the channel's values are shuffled among held-out rows.",
+    )
+    gains = {row["channel"]: row["gain"] for row in rows[:_MOST_CHANNELS]}
+    page.figure(figures.bars(gains, "gain"), "gain")
+    page.table(
+        [
+            {
+                "channel": row["channel"],
+                "splits": row["splits"],
+                "gain": row["gain"],
+                "loss if shuffled": row["loss_if_shuffled"],
+            }
+            for row in rows
+        ]
+    )
+    curves = model["curves"]
+    if not curves:
+        return
+    page.section(
+        "Thresholds",
+        "Of valid held-out rows. Average precision"
+        f" {curves['average_precision']:.4f}, area under the ROC curve"
+        f" {curves['roc_area']:.4f}.",
+    )
+    precision = {"precision": (curves["recall"], curves["precision"])}
+    page.figure(figures.lines(precision, "recall", "precision"), "precision and recall")
+    found = {"recall": (curves["false_positive_rate"], curves["recall"])}
+    page.figure(figures.lines(found, "false positive rate", "recall"), "ROC")
 
 
 def _pictures(page: Page, context: Context, entry: Entry) -> None:

@@ -1,0 +1,49 @@
+"""The pages that follow from the code are those that the code would write now."""
+
+import importlib.util
+import re
+
+import pytest
+
+from pipelines.settings import Settings
+from tenfold.challenges import challenge_names, find_challenge
+from tests.docs.pages import ROOT
+
+
+def _generate():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = _generate()
+ROOTS = [Settings, *(find_challenge(n).options.RECIPE for n in challenge_names())]
+SECTIONS = list(dict.fromkeys(s for root in ROOTS for s in generate._sections(root)))
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_page_is_what_make_docs_would_write(name):
+    found = (ROOT / "docs" / "reference" / name).read_text("utf-8")
+    assert found == generate.PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_option_says_what_it_means(section):
+    silent = [
+        name for name in section.model_fields if not generate.meaning(section, name)
+    ]
+    assert silent == []
+
+
+def test_every_section_says_what_it_is():
+    assert [s.__name__ for s in SECTIONS if not (s.__doc__ or "").strip()] == []
+
+
+def test_every_variable_of_the_environment_is_listed():
+    read = set()
+    for package in ("tenfold", "pipelines"):
+        for file in (ROOT / package).rglob("*.py"):
+            read |= set(re.findall(r"\"(TENFOLD_[A-Z_]+)\"", file.read_text("utf-8")))
+    assert "TENFOLD_WEIGHTS" in read
+    assert read <= set(generate.VARIABLES)
