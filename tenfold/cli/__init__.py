@@ -7,11 +7,12 @@ module here adds its verbs to the app, in the order of the help.
 
 from collections.abc import Sequence
 
-from tenfold.cli import data, explore, fetch, recipes, results, runs, stages
+from tenfold.cli import bench, data, explore, fetch, recipes, results, runs, stages
 from tenfold.cli.app import app, run_app
 
 __all__ = [
     "app",
+    "bench",
     "data",
     "explore",
     "fetch",

@@ -14,7 +14,7 @@ from tests.docs.pages import ROOT
 from tests.docs.reader import Reader
 
 #: What commands read of a checkout, beside the installed packages.
-_CHECKOUT = ("Makefile", "pipelines", "infra", "containers")
+_CHECKOUT = ("Makefile", "pipelines", "infra", "containers", "docs")
 _ARCHIVES = ("train_features", "train_labels", "test_features")
 _DIGEST = "sha256:" + 64 * "0"
 _IMAGES = "europe-west4-docker.pkg.dev/a-project/tenfold"

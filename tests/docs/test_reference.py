@@ -1,11 +1,13 @@
 """The pages that follow from the code are those that the code would write now."""
 
 import importlib.util
+import inspect
 import re
 
 import pytest
 
 from pipelines.settings import Settings
+from tenfold import challenges
 from tenfold.challenges import challenge_names, find_challenge
 from tests.docs.pages import ROOT
 
@@ -47,3 +49,17 @@ def test_every_variable_of_the_environment_is_listed():
             read |= set(re.findall(r"\"(TENFOLD_[A-Z_]+)\"", file.read_text("utf-8")))
     assert "TENFOLD_WEIGHTS" in read
     assert read <= set(generate.VARIABLES)
+
+
+def test_the_page_on_challenges_names_all_that_a_part_defines():
+    page = (ROOT / "docs" / "add-a-challenge.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)\.py`[^|]*\| ([^|]+) \|", page, re.MULTILINE))
+    for name, part in inspect.getmembers(challenges, inspect.isclass):
+        if name.endswith("Part"):
+            members = {n for n, _ in inspect.getmembers(part, inspect.isfunction)}
+            wanted = {n for n in members if not n.startswith("_")}
+            row = rows.pop(name.removesuffix("Part").lower())
+            assert set(re.findall(r"`(\w+)`", row)) == wanted | set(
+                part.__annotations__
+            )
+    assert rows == {}

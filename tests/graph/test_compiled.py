@@ -122,6 +122,15 @@ def test_a_cluster_gets_each_profile_whole(graph, challenge, recipe):
             assert mounts == ([f"{asked.shm_gb}G"] if asked.shm_gb else [])
 
 
+#: Of the recipes' GPUs, in Google's tables of machine types: a T4 goes with an N1, and
+#: the others only with machines of their own kind.
+MACHINES = {
+    "NVIDIA_TESLA_T4": "n1-standard-8",
+    "NVIDIA_L4": "g2-standard-8",
+    "NVIDIA_TESLA_A100": "a2-highgpu-1g",
+}
+
+
 @EVERY_RECIPE
 def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
     graph, challenge, recipe
@@ -145,7 +154,7 @@ def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
             machine = pool["machine_spec"]
             assert machine["accelerator_type"] == asked.gpu
             assert machine["accelerator_count"] == asked.gpus
-            assert machine["machine_type"] == "n1-standard-8"
+            assert machine["machine_type"] == MACHINES[asked.gpu]
             assert pool["disk_spec"]["boot_disk_size_gb"] == asked.disk_gb
             env = pool["container_spec"]["env"]
             assert env == [{"name": "TENFOLD_WEIGHTS", "value": "gs://weights"}]

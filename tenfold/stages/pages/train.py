@@ -45,7 +45,10 @@ def show(context: Context, entry: Entry) -> Shown:
     curves(page, history)
     names, matrix = scoring.confusion(scoring.from_json(metrics["tally"]))
     page.section("Confusion", "Pixels or samples of the held-out fold.")
-    page.figure(figures.matrix(matrix, names, names, normalise=True))
+    page.figure(
+        figures.matrix(matrix, names, names, normalise=True),
+        alt="Confusion of truth and prediction on the held-out fold.",
+    )
     held_out_figures(page, metrics["figures"])
     if model["engine"] == "trees":
         _trees(page, model)

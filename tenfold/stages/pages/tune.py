@@ -73,7 +73,8 @@ def _curve(page: Page, curve: Json, monitor: str) -> None:
     page.section(curve["title"], curve["text"])
     marks = {} if curve["chosen"] is None else {"chosen": float(curve["chosen"])}
     lines = {name: (x, y) for name, (x, y) in curve["lines"].items()}
-    page.figure(figures.lines(lines, curve["x"], monitor, marks))
+    drawn = figures.lines(lines, curve["x"], monitor, marks)
+    page.figure(drawn, alt=f"{monitor} by {curve['x']}.")
 
 
 def _effects(page: Page, rows: list[Json]) -> None:
