@@ -16,9 +16,10 @@ from tenfold.reports import figures
 from tenfold.reports.page import Page
 from tenfold.reports.site import SitePage, write_site
 from tenfold.stages.context import OK, Context, Reference
-from tenfold.stages.entries import DECISION, LEADERBOARD, SCORES
+from tenfold.stages.entries import DECISION, GALLERY, LEADERBOARD, SCORES
 from tenfold.stages.pages import HEADLINE, page_path, show
 from tenfold.stages.pages.evaluate import board_rows
+from tenfold.stages.pages.preview import pictures_of
 from tenfold.store import Entry, Store
 
 #: Of a run's folder: its record, its site, and the files that name its results.
@@ -43,6 +44,8 @@ GROUPS = {
     "preview": "Submission",
 }
 _ORDER = tuple(GROUPS)
+#: Test samples on the first page, and their own views beside the prediction.
+_SHOWN, _VIEWS = 3, 2
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,7 @@ def _overview(run: RunRecord, context: Context) -> Page:
     if found.optimistic:
         page.note("warning", f"The out-of-fold scores are {found.optimistic}.")
     page.table(_scores(found), "Scores of the ensemble, and what they stand beside.")
+    _predicted(page, run, context)
     page.section("Models", "Cross-validated, best first.")
     page.table(board_rows(list(found.board), found.monitor), bars=[found.monitor])
     if found.truth and found.truth["members"]:
@@ -310,6 +314,14 @@ def _stage_row(stage: str, tasks: Sequence[Reference]) -> list[tuple[str, str, s
     failed = sum(task.status != OK for task in mine)
     count = f"{len(mine)} tasks" if len(mine) > 1 else "1 task"
     return [(stage, "failed" if failed else "done", f"{failed or count}")]
+
+
+def _predicted(page: Page, run: RunRecord, context: Context) -> None:
+    """Show the first samples of the preview's gallery."""
+    entry = context.entry(run.of("preview")[-1])
+    kind, ids = entry.json(GALLERY)["samples"][0]
+    page.section("Predictions", f"Test samples: {kind}. All are under Preview.")
+    page.pictures(pictures_of(context, entry, ids[:_SHOWN], _VIEWS))
 
 
 def _worked(context: Context, entry: Entry) -> float:

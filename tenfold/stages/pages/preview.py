@@ -1,5 +1,7 @@
 """The page of preview: predictions worth looking at, and what looks odd."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from tenfold.data.dataset import Dataset
@@ -30,7 +32,9 @@ def show(context: Context, entry: Entry) -> Shown:
     if not gallery["warnings"]:
         page.note("good", "Predictions are distributed like the training labels.")
     page.table(gallery["comparison"], "Against the labels of the training data.")
-    _gallery(page, context, entry, gallery["samples"])
+    for kind, ids in gallery["samples"]:
+        page.section(kind[0].upper() + kind[1:])
+        page.pictures(pictures_of(context, entry, ids))
     page.section("Distributions")
     for name in measured:
         page.figure(
@@ -43,20 +47,27 @@ def show(context: Context, entry: Entry) -> Shown:
     return Shown(page, line, headline | {"warnings": float(len(gallery["warnings"]))})
 
 
-def _gallery(
-    page: Page, context: Context, entry: Entry, samples: list[tuple[str, list[str]]]
-) -> None:
+def pictures_of(
+    context: Context, entry: Entry, ids: Sequence[str], views: int | None = None
+) -> list[Picture]:
+    """Draw test samples with what is predicted of them.
+
+    Args:
+        context: recipe and store.
+        entry: of preview.
+        ids: of the samples.
+        views: how many of each sample's own views; none: all.
+    """
     drawing = context.challenge.drawing
     dataset = Dataset(context.store.open(entry.inputs["dataset"]).path)
     submission = context.store.open(entry.inputs["submission"])
     workers = [a for n, a in submission.inputs.items() if n.startswith("worker_")]
     predictions = open_predictions([context.store.open(a) for a in workers])
-    for kind, ids in samples:
-        page.section(kind[0].upper() + kind[1:])
-        pictures = []
-        for id_ in ids:
-            arrays = dataset.sample(id_)
-            drawn = drawing.overlay(arrays, predictions[id_].sample(id_))
-            for name, pixels in {**drawn, **drawing.views(arrays)}.items():
-                pictures.append(Picture(pixels, name, id_))
-        page.pictures(pictures)
+    pictures = []
+    for id_ in ids:
+        arrays = dataset.sample(id_)
+        drawn = drawing.overlay(arrays, predictions[id_].sample(id_))
+        own = list(drawing.views(arrays).items())[:views]
+        for name, pixels in (*drawn.items(), *own):
+            pictures.append(Picture(pixels, name, id_))
+    return pictures
