@@ -15,7 +15,7 @@ LOCK = $(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 \
   --python-platform x86_64-manylinux_2_28 --no-header --no-emit-index-url
 
 .PHONY: help run test test-slow lint lint-infra compile goldens images e2e-docker \
-  kind-up kind-down kind-smoke pin lock hooks clean
+  kind-up kind-down kind-smoke pin lock docs hooks clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,9 @@ lock: $(VENV)/.uv ## resolve *.in into the hash-locked *.txt, the images' own to
 	done
 	$(LOCK) --no-deps containers/kfp.in -c requirements.txt -o containers/kfp.txt
 	$(LOCK) containers/build.in -o containers/build.txt
+
+docs: $(VENV)/.run ## write the reference pages that follow from the code
+	$(BIN)/python docs/generate.py
 
 hooks: $(VENV)/.dev ## run the checks before every commit
 	$(BIN)/pre-commit install

@@ -32,7 +32,7 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
         RecipeError: if there are fewer groups than folds.
     """
     # Only making folds needs scikit-learn; those who read them start quicker.
-    from sklearn.model_selection import StratifiedGroupKFold
+    from tenfold.balancing import BalancedGroups
 
     distinct = len(np.unique(groups))
     if distinct < 2:
@@ -46,7 +46,7 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
             f" set split.k to at most {distinct}"
         )
     fold_of = np.full(len(groups), NO_FOLD)
-    splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    splitter = BalancedGroups(k, shuffle=True, random_state=seed)
     labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
     if np.bincount(labels).max() < k:
         # scikit-learn refuses when every stratum is rarer than folds.

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from tenfold.balancing import BalancedGroups
 from tenfold.errors import LeakError, RecipeError
 from tenfold.folds import NO_FOLD, FoldTable, assign, random_leak, split_groups
 
@@ -142,6 +143,27 @@ def test_more_folds_than_groups_are_refused_with_both_numbers(k, distinct):
         assign(groups, ["all"] * 50, k, 0)
     assert f"split.k is {k}" in str(error.value)
     assert f"only {distinct} groups" in str(error.value)
+
+
+@given(
+    groups=st.lists(st.integers(0, 30), min_size=40, max_size=120),
+    kinds=st.integers(1, 4),
+    k=st.integers(2, 6),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_folds_are_those_of_scikit_learn(groups, kinds, k, seed):
+    groups = np.array([*groups, *range(6)])
+    labels = np.random.default_rng(seed).integers(0, kinds, len(groups))
+    labels[: 2 * k] = 0
+    given = (np.zeros(len(groups)), labels, groups)
+    ours, theirs = (
+        list(kind(k, shuffle=True, random_state=seed).split(*given))
+        for kind in (BalancedGroups, StratifiedGroupKFold)
+    )
+    for (_, one), (_, two) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_a_single_group_cannot_be_split_at_all():

@@ -86,7 +86,7 @@ def smaller(words: list[str]) -> list[str]:
 
 
 def _small(recipe: str) -> list[str]:
-    settings = ["synth.train=12", "synth.test=4", "synth.coasts=5", "split.k=4"]
+    settings = ["synth.train=12", "synth.test=4", "synth.coasts=5", "split.k=2"]
     for member in load_recipe("kelp", recipe).members:
         training = {"epochs": 2}
         if member.engine == "torch":

@@ -79,6 +79,15 @@ class KelpNet(Section):
         return self
 
     @model_validator(mode="after")
+    def _attention_has_room(self) -> "KelpNet":
+        if self.attention and min(self.decoder_channels or (16,)) < 16:
+            raise ValueError(
+                "attention: scse divides widths by 16; give decoder_channels of at"
+                " least 16 each, or set attention null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _widths_fit(self) -> "KelpNet":
         takes, widths = ARCHITECTURES[self.architecture], self.decoder_channels
         if widths is None:

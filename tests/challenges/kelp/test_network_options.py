@@ -32,6 +32,10 @@ ONE = {"classes": 1, "probability": "sigmoid"}
         ),
         (lambda: KelpNet(decoder_channels=(8,)), "2 to 5"),
         (lambda: KelpNet(decoder_channels=(64, 0)), "greater than or equal to 1"),
+        (
+            lambda: KelpNet(attention="scse", decoder_channels=(64, 32, 8)),
+            "at least 16 each",
+        ),
         (lambda: KelpNet(depth=4), "unet takes no depth"),
         (lambda: KelpNet(architecture="fpn", attention="scse"), "takes no attention"),
         (lambda: KelpNet(dropout=0.2), "unet takes no dropout"),
