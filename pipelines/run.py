@@ -24,7 +24,12 @@ from pipelines.targets import TargetError, find_target
 from pipelines.watch import Watch, references
 from tenfold.challenges import find_challenge, load_recipe
 from tenfold.codeversion import code_version
-from tenfold.data.files import atomic_directory, remove_directory, write_json
+from tenfold.data.files import (
+    atomic_directory,
+    locked,
+    remove_directory,
+    write_json,
+)
 from tenfold.data.sources import fingerprint
 from tenfold.data.storage import open_storage
 from tenfold.errors import StoreError, TenfoldError
@@ -97,11 +102,12 @@ def run(
         tasks=(),
         truth=truth,
     )
-    finished = _finished_before(record, folder)
-    if finished is None:
-        if engine is not None:
-            engine.prepare(loaded, source, address)
-        finished = _work(record, folder, engine, started)
+    with alone(folder) as lock:
+        finished = _finished_before(record, folder)
+        if finished is None:
+            if engine is not None:
+                engine.prepare(loaded, source, address)
+            finished = _work(record, folder, engine, lock, started)
     typer.echo(summary(finished, folder, time.monotonic() - started))
     return finished
 
@@ -130,10 +136,12 @@ def synthesise(recipe: Recipe, directory: Path) -> Path:
         code_version([challenge.module("synth")]),
     ]
     folder = directory / f"{recipe.challenge}-{digest_of(content)[:12]}"
-    if not folder.exists():
-        typer.echo(f"synthesising data in {folder}", err=True)
-        with atomic_directory(folder) as temporary:
-            challenge.synth.synthesise(temporary, options)
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory / f".{folder.name}.lock"):
+        if not folder.exists():
+            typer.echo(f"synthesising data in {folder}", err=True)
+            with atomic_directory(folder) as temporary:
+                challenge.synth.synthesise(temporary, options)
     return folder
 
 
@@ -161,7 +169,11 @@ def _finished_before(record: RunRecord, folder: Path) -> RunRecord | None:
 
 
 def _work(
-    record: RunRecord, folder: Path, engine: Containers | None, started: float
+    record: RunRecord,
+    folder: Path,
+    engine: Containers | None,
+    lock: int,
+    started: float,
 ) -> RunRecord:
     """Run the graph, judge and report."""
     order = {
@@ -171,7 +183,7 @@ def _work(
         "truth": record.truth,
     }
     context = record.context
-    tasks = execute(order, context, task_counts(context.recipe), folder, engine)
+    tasks = execute(order, context, task_counts(context.recipe), folder, engine, lock)
     record = replace(record, tasks=tasks)
     if record.truth is not None:
         record = replace(record, judged=_judge(record, folder))
@@ -188,6 +200,7 @@ def execute(
     counts: Mapping[str, int],
     folder: Path,
     engine: Containers | None,
+    lock: int,
 ) -> tuple[Reference, ...]:
     """Run a graph here; return all its tasks, in order.
 
@@ -197,6 +210,7 @@ def execute(
         counts: stage → tasks that the graph has of it.
         folder: of the run.
         engine: for containers instead of processes.
+        lock: of `alone`.
 
     Raises:
         RunError: naming what failed, or left nothing.
@@ -208,7 +222,7 @@ def execute(
         "root": str(root),
     }
     write_json(file, {"tags": "", **order, **place})
-    with _alone(folder) as lock, _signals_raise():
+    with _signals_raise():
         with engine.lent(root) if engine else _own(root):
             watch = Watch(context.store.root, root)
             _run_graph(file, folder / "run.log", watch, lock)
@@ -243,7 +257,7 @@ def _complete(
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[int]:
+def alone(folder: Path) -> Iterator[int]:
     """Wait until nobody is at work in a run's folder; lend the lock's number.
 
     Whoever inherits the lock holds it too: the graph goes on when this process is

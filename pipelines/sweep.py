@@ -12,7 +12,14 @@ from pipelines.compile import Compiled
 from pipelines.containers import Containers
 from pipelines.images import Images
 from pipelines.plan import machine_of
-from pipelines.run import RUNS, execute, find_local, from_anywhere, synthesise
+from pipelines.run import (
+    RUNS,
+    alone,
+    execute,
+    find_local,
+    from_anywhere,
+    synthesise,
+)
 from pipelines.settings import Settings
 from pipelines.targets import (
     Target,
@@ -178,8 +185,9 @@ def run_sweep(
         "plan": plan.model_dump_json(),
     }
     counts = {"ingest": 1, "group": 1, "split": 1, "trial": len(plan.trials), "rank": 1}
-    tasks = execute(order, context, counts, folder, engine)
-    return _report(tasks, context, folder)
+    with alone(folder) as lock:
+        tasks = execute(order, context, counts, folder, engine, lock)
+        return _report(tasks, context, folder)
 
 
 def _report(tasks: Sequence[Reference], context: Context, folder: Path) -> Path:

@@ -8,12 +8,11 @@ the workspace of whoever builds it, and finished parts in it are kept.
 """
 
 import contextlib
-import fcntl
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from tenfold.data.files import (
     files_below,
     is_hidden,
+    locked,
     read_json,
     sha256_of,
     write_json,
@@ -192,7 +192,7 @@ class Store:
             return found
         path = self._root / key.address
         path.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent / f".{path.name}.lock"):
+        with locked(path.parent / f".{path.name}.lock"):
             # Somebody else may have finished it while we waited.
             return self.find(key.address) or self._make(key, path, label, recipe, work)
 
@@ -327,14 +327,3 @@ def _versions() -> dict[str, str]:
         if module is not None:
             versions[name] = str(getattr(module, "__version__", "unknown"))
     return versions
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Keep a second process from building the same entry at the same time.
-
-    The lock goes with the process, so a killed one leaves nothing behind.
-    """
-    with file.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and what a folder holds."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -52,6 +53,20 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         remove_directory(temporary)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Let one process at a time into the block; others wait.
+
+    The lock goes with the process, so a killed one leaves nothing behind.
+
+    Args:
+        file: made if it is not there, and left there.
+    """
+    with file.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def remove_directory(path: Path) -> None:

@@ -57,9 +57,13 @@ def judged(record, _folder):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Whole runs are made in this process; e2e and slow tests use the real graph."""
+    """Whole runs are made in this process; e2e and slow tests use the real graph.
+
+    Pages are drawn for the first run, and by `tenfold report`.
+    """
     monkeypatch.setattr("pipelines.run.execute", in_process)
     monkeypatch.setattr("pipelines.run._judge", judged)
+    monkeypatch.setattr("pipelines.run.write_report", lambda *_: None)
 
 
 def furnish(folder):
@@ -92,8 +96,18 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def reader(made, tmp_path, monkeypatch):
-    """Somebody in a copy of that folder, with settings of their own."""
+    """Somebody in a copy of that folder, with settings of their own.
+
+    The store is one for all: what a page has made, no other page makes again.
+    """
     folder = tmp_path / "checkout"
-    shutil.copytree(made, folder, copy_function=os.link, symlinks=True)
+    shutil.copytree(
+        made,
+        folder,
+        copy_function=os.link,
+        symlinks=True,
+        ignore=shutil.ignore_patterns("store"),
+    )
+    (folder / "runs" / "store").symlink_to(made / "runs" / "store")
     monkeypatch.delenv("TENFOLD_SETTINGS", raising=False)
     return Reader(folder, monkeypatch)

@@ -86,7 +86,8 @@ def smaller(words: list[str]) -> list[str]:
 
 
 def _small(recipe: str) -> list[str]:
-    settings = ["synth.train=12", "synth.test=4", "synth.coasts=5", "split.k=2"]
+    settings = ["split.k=2", "synth.train=8", "synth.test=2", "synth.coasts=4"]
+    settings += ["synth.bad_files=false"]
     for member in load_recipe("kelp", recipe).members:
         training = {"epochs": 2}
         if member.engine == "torch":

@@ -90,6 +90,41 @@ def test_a_run_twice_is_a_run_once(tmp_path, recipe):
 
 
 @pytest.mark.slow
+def test_two_runs_in_one_folder_wait_for_each_other_and_agree(tmp_path, recipe):
+    place = tmp_path / "zwei Läufe <b>"
+    place.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    both = [
+        subprocess.Popen(
+            command(str(recipe)),
+            cwd=place,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=900) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("a run is at work in" in error for _, error in said) == 1
+    record = read_run(place / "runs" / "kelp-smoke")
+    assert (place / "runs" / "kelp-smoke" / "report" / "index.html").is_file()
+    # Every entry was made once: a second attempt would have a log of its own start.
+    for task in record.tasks:
+        log = place / "runs" / "store" / task.address / "log.jsonl"
+        assert log.read_text().count('"event": "start"') == 1
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    assert run(alone, recipe).returncode == 0
+    one, two = (
+        sha256_of(at / "runs" / "kelp-smoke" / "submission.tar")
+        for at in (place, alone)
+    )
+    assert one == two
+
+
+@pytest.mark.slow
 def test_a_run_killed_in_training_ends_as_the_undisturbed_one(tmp_path, recipe):
     undisturbed = tmp_path / "a"
     undisturbed.mkdir()
