@@ -39,7 +39,7 @@ _LINKS = (
 )
 
 
-def in_process(order, context, _counts, folder, _engine):
+def in_process(order, context, _counts, folder, *_):
     """Run the stages of a graph here, in place of KFP's local runner."""
     place = {"target": "local", "images": ""}
     write_json(folder / "order.json", {"tags": "", **order, **place})
