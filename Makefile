@@ -14,8 +14,8 @@ KINDS := cpu torch tensorflow
 LOCK = $(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 \
   --python-platform x86_64-manylinux_2_28 --no-header --no-emit-index-url
 
-.PHONY: help run test test-slow lint lint-infra compile goldens images e2e-docker \
-  kind-up kind-down kind-smoke pin lock docs hooks clean
+.PHONY: help run test test-slow bench lint lint-infra compile goldens images \
+  e2e-docker kind-up kind-down kind-smoke pin lock docs hooks clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(VENV)/.dev ## the tests
 
 test-slow: $(VENV)/.dev ## the slow tests: whole runs, several seeds, a browser
 	$(BIN)/pytest -m "slow or browser"
+
+bench: $(VENV)/.run ## speed and memory against the plain way, into benchmarks/README.md
+	$(BIN)/python -m benchmarks --write
 
 lint: $(VENV)/.dev ## style, types and the direction of imports
 	$(BIN)/ruff check

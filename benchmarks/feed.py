@@ -95,7 +95,7 @@ class Plain:
 def rows(quick: bool) -> list[Row]:
     """Measure; both ways are compared value by value first."""
     torch.set_num_threads(1)
-    sample = tiles(8 if quick else PUBLISHED_BATCH)
+    sample = tiles(8, 2) if quick else tiles(PUBLISHED_BATCH)
     batch = len(sample.ids)
     task = KelpTask(sample.member)
     statistics = sample.dataset.statistics(task.channels(), sample.ids)

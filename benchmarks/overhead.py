@@ -90,11 +90,13 @@ def account(run: Span, processes: Sequence[Process]) -> Account:
 
 
 def read_processes(times: Path, store: Path) -> list[Process]:
-    """Read the notes of a run's processes, and from the store's logs what they made."""
+    """Read the notes of a run's tasks, and from the store's logs what they made."""
     work = _work_by_process(store)
     found = []
     for file in sorted(times.glob("*.json")):
         note = json.loads(file.read_text("utf-8"))
+        if any(word.startswith("pipelines.") for word in note["command"]):
+            continue  # The run's own two processes are no tasks.
         whole = (note["started"], note["ended"])
         imports = [(begin, end) for begin, end in note["imports"]]
         found.append(Process(whole, imports, work.get(note["pid"], [])))

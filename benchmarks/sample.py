@@ -3,7 +3,7 @@
 import functools
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -38,9 +38,24 @@ class Sample:
     dataset: Dataset
 
 
+def tiles(count: int, used: int | None = None) -> Sample:
+    """Return compressed and packed tiles; they live as long as the process.
+
+    Args:
+        count: that are made.
+        used: of them; none: all.
+    """
+    made = _make(count)
+    return replace(
+        made,
+        ids=made.ids[:used],
+        files=made.files[:used],
+        sources=made.sources[:used],
+    )
+
+
 @functools.cache
-def tiles(count: int) -> Sample:
-    """Write compressed tiles and pack them; they live as long as the process."""
+def _make(count: int) -> Sample:
     folder = tempfile.TemporaryDirectory(prefix="tenfold-benchmark-")
     _KEPT.append(folder)
     root = Path(folder.name)

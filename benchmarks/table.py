@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tenfold.training.memory import peak_bytes
+
 Row = dict[str, object]
 Rows = Callable[[bool], list[Row]]
 COLUMNS = ("what", "ours", "plain", "ratio", "bar", "note")
@@ -59,18 +61,6 @@ def raced(functions: Sequence[Callable[[], object]], repeat: int = 3) -> list[fl
     return best
 
 
-def peak_mb() -> float:
-    """Return the largest resident memory of this process so far, in 10^6 bytes.
-
-    The kernel's high-water mark of this program alone: what `getrusage` says also
-    holds the memory of whoever started it.
-    """
-    for line in Path("/proc/self/status").read_text("ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise RuntimeError("the kernel does not say how much memory was used")
-
-
 def alone(function: Callable[..., Any], **arguments: object) -> Answer:
     """Call a function in a process of its own, on one thread.
 
@@ -104,9 +94,8 @@ def _answer(name: str, arguments: str) -> None:
     called = getattr(importlib.import_module(module), function)
     cpu, wall = time.process_time(), time.monotonic()
     value = called(**json.loads(arguments))
-    answer = Answer(
-        value, peak_mb(), time.process_time() - cpu, time.monotonic() - wall
-    )
+    seconds = time.process_time() - cpu, time.monotonic() - wall
+    answer = Answer(value, peak_bytes() / 1e6, *seconds)
     print(_MARK + json.dumps(answer.__dict__))
 
 

@@ -1,7 +1,6 @@
 """Says of every command of the pages how it is tested, and why not in another way.
 
-A command that no rule below names is executed, in a folder with a small finished run
-of the smoke recipe (conftest.py), as `Reader` does it.
+What is executed, `Reader` types in a folder with a small finished run (conftest.py).
 """
 
 import re
@@ -12,7 +11,7 @@ from typing import Literal
 #: --dry-run for --wait, which makes all that is sent. parsed: by the verb's own parser,
 #: its recipe and overrides too. tested: by another test, which is named. outside: by
 #: nobody.
-How = Literal["executed", "slow", "dry", "parsed", "tested", "outside"]
+How = Literal["executed", "slow", "dry", "parsed", "tested", "outside", "none"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Rule:
     Attributes:
         pattern: of a command; `.venv/bin/` and `NAME=value` before it are cut off.
         how: see `How`.
-        why: it is not executed here; of `tested`, the test's file or id.
+        why: it is not executed; of `tested`, the test's file or id.
         codes: with which an executed command may end.
     """
 
@@ -41,7 +40,6 @@ _SENT = "sent to a platform; tests/pipelines has servers that record"
 _LINKS = "fetches from the competition's host; tests/data has servers that do that"
 _THEIRS = "another project's program, which talks to a service"
 
-EXECUTED = Rule(".*", "executed", "")
 RULES = (
     # Whole runs, images, clusters.
     Rule(r"tenfold run .*--recipe (winning|baseline|tenfold).*", "parsed", _NO_GPU),
@@ -49,6 +47,7 @@ RULES = (
     Rule(r"tenfold sweep kelp --sweep smoke", "slow", "four trainings"),
     Rule(r"tenfold run kelp --recipe \S+/mixed.yaml", "slow", "six trainings"),
     Rule(r"tenfold bench kelp --recipe winning.*", "parsed", _NO_GPU),
+    Rule(r"tenfold bench kelp --recipe smoke", "tested", "tests/stages/test_bench.py"),
     Rule(r"make bench", "outside", "half an hour; its parts are tested"),
     Rule(r"python -m benchmarks.*", "tested", "tests/benchmarks/test_scripts.py"),
     Rule(r"make test(-slow)?", "outside", "these are the tests"),
@@ -75,9 +74,18 @@ RULES = (
     ),
     Rule(r"(hf download|pip install) .*", "outside", _THEIRS),
     Rule(r"tensorboard --logdir \S+", "outside", "serves until it is stopped"),
+    # All the rest.
+    Rule(r"tenfold .*", "executed", ""),
+    Rule(r"python pipelines/compile.py", "executed", ""),
+    Rule(r"make run", "executed", ""),
+    Rule(r"export .*", "executed", ""),
+    Rule(r"\(?cd weights && sha256sum \*.safetensors > SHA256SUMS\)?", "executed", ""),
+    Rule(r"mv /tmp/w/\S+ weights/\S+", "executed", ""),
+    Rule(r"install -m 600 /dev/stdin token", "executed", ""),
 )
+NONE = Rule("", "none", "")
 
 
 def rule_of(typed: str) -> Rule:
-    """Return the first rule that matches, or that a command is executed."""
-    return next((rule for rule in RULES if rule.matches(typed)), EXECUTED)
+    """Return the first rule that matches, or NONE."""
+    return next((rule for rule in RULES if rule.matches(typed)), NONE)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.docs.categories import RULES, rule_of
+from tests.docs.categories import NONE, RULES, rule_of
 from tests.docs.pages import ROOT, blocks, commands, name_of, pages, prose
 from tests.docs.reader import parsed, parts, typed, verb_of, words_of
 
@@ -73,6 +73,14 @@ def test_the_tutorial_works_with_the_real_graph_from_nothing(tmp_path, monkeypat
     furnish(tmp_path)
     monkeypatch.delenv("TENFOLD_SETTINGS", raising=False)
     follow(Reader(tmp_path, monkeypatch), "docs/tutorial.md", "executed")
+
+
+def test_every_command_is_in_a_category():
+    assert [str(command) for command, p in TYPED if rule_of(typed(p)) is NONE] == []
+
+
+def test_what_is_not_executed_says_why():
+    assert [r.pattern for r in RULES if r.how != "executed" and not r.why] == []
 
 
 def test_every_rule_is_of_a_command():

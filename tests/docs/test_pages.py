@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from tenfold.stages import entries
-from tests.docs.pages import INDEX, ROOT, anchors, links, name_of, pages, prose
+from tests.docs.pages import (
+    INDEX,
+    ROOT,
+    anchors,
+    commands,
+    links,
+    name_of,
+    pages,
+    prose,
+)
 
 LARGEST_PICTURE = 300_000
 LINKS = [link for page in pages() for link in links(page)]
@@ -70,7 +79,9 @@ def test_every_how_to_says_what_was_executed():
     how_to = INDEX.read_text("utf-8").split("## How-to")[1].split("## ")[0]
     for target in re.findall(r"\(([\w/-]+\.md)\)", how_to):
         text = (INDEX.parent / target).read_text("utf-8")
-        assert re.search(r"executed", text), f"{target} does not say what was executed"
+        assert re.search(r"executed", text, re.IGNORECASE), (
+            f"{target} does not say what was executed"
+        )
 
 
 def test_the_page_of_artifacts_names_every_file_of_every_stage():
@@ -85,3 +96,42 @@ def test_pages_speak_of_this_project_alone():
     for page in pages():
         text = page.read_text("utf-8")
         assert not re.search(rf"{Path.home()}\b|/work/", text), name_of(page)
+
+
+def test_every_published_feature_has_its_row():
+    page = (ROOT / "docs" / "published-features.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| (\d+) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE
+    )
+    assert sorted(int(number) for number, _, _ in rows) == list(range(1, 67))
+    assert {answer for _, answer, _ in rows} == {"yes", "in part", "no"}
+    assert all(where.strip() for _, _, where in rows)
+
+
+PAGE = """# One
+```console
+$ tenfold run kelp \\
+    --out runs/a     # the same, # twice
+what it says
+$ make run
+```
+1. Indented
+
+   ```console
+   $ export A=b
+   ```
+"""
+
+
+def test_commands_are_read_without_output_comment_and_indent():
+    found = [(c.line, c.text) for c in commands(ROOT / "README.md", PAGE)]
+    assert found == [
+        (3, "tenfold run kelp --out runs/a"),
+        (6, "make run"),
+        (11, "export A=b"),
+    ]
+
+
+def test_a_block_that_does_not_end_is_named():
+    with pytest.raises(AssertionError, match=r"README.md:1"):
+        commands(ROOT / "README.md", "```console\n$ make run\n")

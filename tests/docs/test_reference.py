@@ -9,7 +9,7 @@ import pytest
 from pipelines.settings import Settings
 from tenfold import challenges
 from tenfold.challenges import challenge_names, find_challenge
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, name_of, pages, prose
 
 
 def _generate():
@@ -20,6 +20,8 @@ def _generate():
 
 
 generate = _generate()
+#: How names of files end, which are no options.
+FILES = ("py", "json", "parquet", "jsonl", "yaml")
 ROOTS = [Settings, *(find_challenge(n).options.RECIPE for n in challenge_names())]
 SECTIONS = list(dict.fromkeys(s for root in ROOTS for s in generate._sections(root)))
 
@@ -63,3 +65,26 @@ def test_the_page_on_challenges_names_all_that_a_part_defines():
                 part.__annotations__
             )
     assert rows == {}
+
+
+def paths(section, above=""):
+    """Every option of a section and those below it, with dots."""
+    for name, field in section.model_fields.items():
+        yield f"{above}{name}"
+        for inner in generate._kinds_in(field.annotation):
+            yield from paths(inner, f"{above}{name}.")
+
+
+def test_options_that_pages_name_are_options():
+    known = set()
+    for name in challenge_names():
+        known |= set(paths(find_challenge(name).options.RECIPE))
+    known |= {path.removeprefix("members.") for path in known}
+    known |= {path.rpartition(".")[2] for path in known}
+    sections = {path.partition(".")[0] for path in known if "." in path}
+    for page in pages():
+        for number, line in prose(page):
+            for quoted in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)\b[^`(/]*`", line):
+                section, _, last = quoted.partition(".")
+                if section in sections and last not in FILES:
+                    assert quoted in known, f"{name_of(page)}:{number}: {quoted}"
