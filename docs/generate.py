@@ -17,7 +17,7 @@ from typer.main import get_command
 from pipelines.cli import app
 from pipelines.settings import Settings
 from tenfold.challenges import challenge_names, find_challenge
-from tenfold.cli.app import Verb
+from tenfold.cli.app import PANELS, Verb
 from tenfold.recipe import Section
 
 FOLDER = Path(__file__).parent / "reference"
@@ -215,29 +215,35 @@ def commands_page() -> str:
         "",
         "`tenfold VERB --help` says the same in a terminal.",
     ]
-    for name, verb in _verbs(get_command(app)):
-        body = [p for p in (verb.help or "").split("\n\n") if "Example: " not in p]
-        words = [p for p in verb.params if p.name != "help"]
-        rows = [
-            f"| {_names(p)} | {_escape(str(getattr(p, 'help', '') or ''))} |"
-            for p in words
-        ]
-        lines += ["", f"## tenfold {name}", ""]
-        lines += [" ".join(" ".join(body).split()), ""]
-        lines += ["```", *verb.examples(), "```"]
-        lines += (
-            ["", "| word or option | meaning |", "|---|---|", *rows] if rows else []
-        )
+    group: Any = get_command(app)
+    for panel in PANELS:
+        lines += ["", f"## {panel}"]
+        for name, command in group.commands.items():
+            if command.rich_help_panel == panel:
+                lines += _of_command(name, command)
     return "\n".join(lines) + "\n"
 
 
-def _verbs(group: Any, above: str = "") -> Iterator[tuple[str, Verb]]:
-    for name, command in group.commands.items():
-        path = f"{above} {name}".strip()
-        if isinstance(command, Verb):
-            yield path, command
-        else:
-            yield from _verbs(command, path)
+def _of_command(name: str, command: Any) -> list[str]:
+    """Describe a verb, or each of a family."""
+    if isinstance(command, Verb):
+        return _verb(name, command)
+    inner = command.commands.items()
+    return [line for last, verb in inner for line in _verb(f"{name} {last}", verb)]
+
+
+def _verb(name: str, verb: Verb) -> list[str]:
+    body = [p for p in (verb.help or "").split("\n\n") if "Example: " not in p]
+    rows = [
+        f"| {_names(p)} | {_escape(str(getattr(p, 'help', '') or ''))} |"
+        for p in verb.params
+        if p.name != "help"
+    ]
+    lines = ["", f"### tenfold {name}", "", " ".join(" ".join(body).split()), ""]
+    lines += ["```", *verb.examples(), "```"]
+    return lines + (
+        ["", "| word or option | meaning |", "|---|---|", *rows] if rows else []
+    )
 
 
 def _names(parameter: Any) -> str:

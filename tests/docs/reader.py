@@ -99,6 +99,18 @@ def _small(recipe: str) -> list[str]:
     return settings
 
 
+def _verbs(group, *above):
+    for name, command in group.commands.items():
+        if isinstance(command, Verb):
+            yield " ".join((*above, name))
+        else:
+            yield from _verbs(command, *above, name)
+
+
+#: All verbs, by the words that name them.
+VERBS = tuple(_verbs(get_command(app)))
+
+
 class Reader:
     """Somebody who types commands in a folder.
 

@@ -10,6 +10,7 @@ from pipelines.settings import Settings
 from tenfold import challenges
 from tenfold.challenges import challenge_names, find_challenge
 from tests.docs.pages import ROOT, name_of, pages, prose
+from tests.docs.reader import VERBS
 
 
 def _generate():
@@ -88,3 +89,10 @@ def test_options_that_pages_name_are_options():
                 section, _, last = quoted.partition(".")
                 if section in sections and last not in FILES:
                     assert quoted in known, f"{name_of(page)}:{number}: {quoted}"
+
+
+def test_every_verb_has_its_place_in_the_reference():
+    page = generate.commands_page()
+    assert page.count("\n### tenfold ") == len(VERBS)
+    for verb in VERBS:
+        assert f"\n### tenfold {verb}\n" in page
