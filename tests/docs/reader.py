@@ -178,9 +178,17 @@ _BEFORE_ALL = re.compile(r"([A-Z_]+)=(\S+)")
 
 
 def _of_make(target: str) -> str:
-    """Return the last command of a target of the Makefile, as make prints it."""
+    """Return the last command of a target of the Makefile, as make prints it.
+
+    The tests may be running under make themselves; the inner one would then say which
+    folder it enters and leaves.
+    """
     done = subprocess.run(
-        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", target],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.splitlines()[-1].removeprefix(".venv/bin/")
 
