@@ -17,7 +17,7 @@ from benchmarks.table import Row, markdown
 #: In the order of the README; each is a module of this package.
 SUBJECTS = (
     *("feed", "channel_statistics", "ingest", "grouping", "predict"),
-    "overhead",
+    *("codec", "overhead"),
 )
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

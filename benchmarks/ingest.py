@@ -20,6 +20,7 @@ from tenfold.challenges import SourceSample, load_recipe
 from tenfold.challenges.kelp import reader
 from tenfold.data.shards import write_shard
 from tenfold.data.statistics import save_partials
+from tenfold.recipe import DataOptions
 
 TITLE = "Taking in a source (tiles per CPU-second, one thread)"
 
@@ -28,7 +29,8 @@ def ours(sources: Sequence[SourceSample], folder: Path) -> list[dict[str, object
     """Pack tiles into a shard as the stage does; return their columns."""
     channels = reader.channels(load_recipe("kelp", "winning"))
     assert channels is not None
-    packed = [reader.pack(source, channels) for source in sources]
+    options = DataOptions()
+    packed = [reader.pack(source, channels, options) for source in sources]
     partials = [each.partials for each in packed if each.partials is not None]
     names = channels.names
     write_shard(

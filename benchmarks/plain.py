@@ -1,13 +1,15 @@
-"""The plain way of the kelp challenge: a GeoTIFF a sample, one index after the other.
+"""The plain ways: a GeoTIFF a sample, index after index; run-length codes in a loop.
 
-Written after the published second-place system's own order of work, and no slower
-than that needs: what it copies, it copies with one call of PyTorch.
+The first is written after the published second-place kelp system's own order of work,
+and no slower than that needs: what it copies, it copies with one call of PyTorch. The
+second is as the published third-place clouds system does it, dtypes included.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import rasterio
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,7 @@ from torch.utils.data import Dataset
 from tenfold.challenges.kelp.bands import BAND_INDEX, MISSING
 from tenfold.challenges.kelp.indices import FORMULAS, Planes
 from tenfold.challenges.kelp.network import Preprocess
+from tenfold.data.arrays import Float32Array, IntArray
 
 _EPS = 1e-10
 #: Bands in the order of the published model, counted from 1 as rasterio does.
@@ -141,3 +144,32 @@ def _turned(planes: Tensor, degrees: Tensor, mode: str) -> Tensor:
     ]
     grid = F.affine_grid(torch.stack(rows, 1), list(planes.shape), align_corners=False)
     return F.grid_sample(planes, grid, mode=mode, align_corners=False)
+
+
+def encode_mask(mask: IntArray) -> str:
+    """Return a mask's run-length code, down the columns from 1.
+
+    The pixels are copied into their order and then between two that are not set;
+    where neighbours differ, runs start and end. Each number becomes a string.
+
+    Args:
+        mask: (H, W), 0 or 1 in 8 bytes a pixel.
+    """
+    pixels = mask.T.flatten()
+    if pixels.sum() == 0:
+        return ""
+    framed = np.concatenate([[0], pixels, [0]])
+    edges = np.where(framed[:-1] != framed[1:])[0] + 1
+    starts, ends = edges[0::2], edges[1::2]
+    numbers = np.stack([starts, ends - starts], axis=1).ravel()
+    return " ".join(str(number) for number in numbers)
+
+
+def decode_mask(text: str, height: int, width: int) -> Float32Array:
+    """Return the mask (H, W) of a run-length code, run by run."""
+    pixels = np.zeros(height * width, np.float32)
+    numbers = [int(word) for word in text.split(" ")] if text else []
+    for start, length in np.array(numbers, np.int64).reshape(-1, 2):
+        first = start - 1
+        pixels[first : first + length] = 1
+    return pixels.reshape(width, height).T

@@ -16,6 +16,7 @@ from tenfold.challenges.kelp.synth import synthesise
 from tenfold.data.dataset import CATALOGUE, PARTIALS, SHARDS, Dataset
 from tenfold.data.shards import write_shard
 from tenfold.data.statistics import save_partials
+from tenfold.recipe import DataOptions
 
 SEED = 7
 
@@ -64,7 +65,7 @@ def _make(count: int) -> Sample:
         train=count, test=1, coasts=coasts, bad_files=False, seed=SEED
     )
     synthesise(root / "set", options)
-    found = reader.scan(root / "set" / "data").samples
+    found = reader.scan(root / "set" / "data", DataOptions()).samples
     sources = [sample for sample in found if sample.split == "train"]
     recipe = load_recipe("kelp", "winning")
     _pack(sources, root / "packed")
@@ -83,7 +84,7 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 def _pack(sources: Sequence[SourceSample], folder: Path) -> None:
     """Do what ingest does, with the statistics that the published model needs."""
     channels = reader.channels(load_recipe("kelp", "winning"))
-    packed = [reader.pack(sample, channels) for sample in sources]
+    packed = [reader.pack(sample, channels, DataOptions()) for sample in sources]
     partials = [each.partials for each in packed if each.partials is not None]
     write_shard(
         folder / SHARDS / "train-00000",

@@ -18,6 +18,7 @@ STAGES = (
     "predict",
     "submit",
     "preview",
+    "select",
     "trial",
     "rank",
 )

@@ -1,5 +1,7 @@
 """The train component."""
 
+from typing import Optional
+
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
 
@@ -14,6 +16,7 @@ def train(
     model: Output[Model],
     metrics: Output[Metrics],
     report: Output[HTML],
+    pseudo: Optional[Input[Dataset]] = None,
 ) -> None:
     """Train one model on all folds but one; go on from a checkpoint if there is one."""
     from components.outputs import publish
@@ -22,5 +25,6 @@ def train(
 
     context = Context.of(recipe, store)
     data, split = read_reference(dataset.path), read_reference(folds.path)
-    done = stage.run(context, data, split, member, fold)
+    labels = read_reference(pseudo.path) if pseudo else None
+    done = stage.run(context, data, split, member, fold, pseudo=labels)
     publish(context, done, model, tags=tags, report=report, metrics=metrics)

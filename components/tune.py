@@ -7,6 +7,7 @@ def tune(
     store: str,
     recipe: str,
     tags: str,
+    round_number: int,
     dataset: Input[Dataset],
     folds: Input[Artifact],
     leaderboard: Input[Artifact],
@@ -22,7 +23,8 @@ def tune(
 
     context = Context.of(recipe, store)
     data, split = read_reference(dataset.path), read_reference(folds.path)
-    done = stage.run(context, data, split, read_reference(leaderboard.path))
+    board = read_reference(leaderboard.path)
+    done = stage.run(context, data, split, board, round_number)
     publish(
         context,
         done,

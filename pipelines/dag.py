@@ -4,6 +4,7 @@ Models are unrolled, since each may need its own image and machine; folds and
 predict workers are loops whose outputs are gathered.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from kfp import dsl
@@ -44,24 +45,15 @@ def build(recipe: Recipe, target: Target, images: Images) -> Any:
     def graph(source: str, store: str, tags: str = "") -> None:
         tasks.shared = {"store": store, "tags": tags}
         data = add_data(tasks, source)
-        dataset, board = data["dataset"], None
-        for member in recipe.members:
-            board = _model(tasks, recipe, member, data, board)
-        tune = tasks.add("tune", "Tune out-of-fold", leaderboard=board, **data)
-        with dsl.ParallelFor(list(range(recipe.predict.workers))) as worker:
-            predict = tasks.add(
-                "predict",
-                "Predict",
-                worker=worker,
-                dataset=dataset,
-                decision=tune.outputs["decision"],
+        dataset = data["dataset"]
+        board, predicted = _round(tasks, recipe, 1, data, None)
+        if recipe.pseudo is not None:
+            select = tasks.add(
+                "select", "Select pseudo-labels", dataset=dataset, **predicted
             )
-        submit = tasks.add(
-            "submit",
-            "Write submission",
-            dataset=dataset,
-            predictions=dsl.Collected(predict.outputs["predictions"]),
-        )
+            labels = {"pseudo": select.outputs["labels"]}
+            _, predicted = _round(tasks, recipe, 2, data, board, labels)
+        submit = tasks.add("submit", "Write submission", dataset=dataset, **predicted)
         tasks.add(
             "preview",
             "Preview",
@@ -97,8 +89,55 @@ def check_size(recipe: Recipe) -> None:
         )
 
 
+def _round(
+    tasks: "Tasks",
+    recipe: Recipe,
+    number: int,
+    data: Any,
+    board: Any,
+    labels: Mapping[str, Any] | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """Add a round of training, tuning and predicting.
+
+    Args:
+        tasks: adds them.
+        recipe: whose members they are of.
+        number: 1, or 2 for what is trained on pseudo-labels.
+        data: the data set and its folds.
+        board: leaderboard of the round before.
+        labels: that the members of the second round are given.
+
+    Returns:
+        The leaderboard, and the predictions of all workers as an input.
+    """
+    for member in recipe.trained_in(number):
+        board = _model(tasks, recipe, member, data, board, labels or {})
+    of_round = f", round {number}" if len(recipe.rounds) > 1 else ""
+    tune = tasks.add(
+        "tune",
+        f"Tune out-of-fold{of_round}",
+        round_number=number,
+        leaderboard=board,
+        **data,
+    )
+    with dsl.ParallelFor(list(range(recipe.predict.workers))) as worker:
+        predict = tasks.add(
+            "predict",
+            f"Predict{of_round}",
+            worker=worker,
+            dataset=data["dataset"],
+            decision=tune.outputs["decision"],
+        )
+    return board, {"predictions": dsl.Collected(predict.outputs["predictions"])}
+
+
 def _model(
-    tasks: "Tasks", recipe: Recipe, member: Member, data: Any, board: Any
+    tasks: "Tasks",
+    recipe: Recipe,
+    member: Member,
+    data: Any,
+    board: Any,
+    labels: Mapping[str, Any],
 ) -> Any:
     """Add all folds of one model and its evaluation; return the leaderboard."""
     folds = list(range(recipe.split.k))
@@ -111,6 +150,7 @@ def _model(
             fold=fold,
             of_member=member.name,
             **data,
+            **labels,
         )
     earlier = {} if board is None else {"earlier": board}
     evaluate = tasks.add(

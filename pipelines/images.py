@@ -74,7 +74,10 @@ def kind_of(recipe: Recipe, stage: str) -> str:
                 " run has one framework"
             )
         return kinds.pop()
-    if stage == "group" and recipe.groups.embedding.enabled:
+    search = recipe.groups.embedding
+    # Of the images only torch's has FAISS, which these two indices are of.
+    indexed = search.enabled and search.index in ("exact", "approximate")
+    if stage == "group" and (recipe.groups.needs_network or indexed):
         return "torch"
     return "cpu"
 

@@ -21,10 +21,11 @@ KEYS = {
     "ingest": "source, data, channels",
     "group": "data set, groups, weights file",
     "split": "data set, groups found, split, seed",
-    "train": "data set, folds, fold, this member, seed, weights file",
+    "train": "data set, folds, fold, this member, seed, weights file, pseudo-labels",
     "evaluate": "data set, folds, its trained folds, the leaderboard before",
     "tune": "data set, folds, leaderboard with all trained folds, tune",
     "predict": "data set, decision, predict, worker",
+    "select": "data set, all predictions of the first round, pseudo",
     "submit": "data set, all predictions",
     "preview": "data set, submission, preview",
 }
@@ -54,17 +55,26 @@ def steps_of(recipe: Recipe) -> tuple[Step, ...]:
         Step("group", "Group near-duplicates"),
         Step("split", "Split into folds"),
     ]
-    for member in recipe.members:
-        name = member.name
-        steps.append(Step("train", f"Train {name}", recipe.split.k, name))
-        steps.append(Step("evaluate", f"Evaluate {name}", 1, name))
+    for number in recipe.rounds:
+        steps += _round(recipe, number)
+        if number < len(recipe.rounds):
+            steps.append(Step("select", "Select pseudo-labels"))
     return (
         *steps,
-        Step("tune", "Tune out-of-fold"),
-        Step("predict", "Predict", recipe.predict.workers),
         Step("submit", "Write submission"),
         Step("preview", "Preview"),
     )
+
+
+def _round(recipe: Recipe, number: int) -> list[Step]:
+    steps, of_round = [], f", round {number}" if len(recipe.rounds) > 1 else ""
+    for member in recipe.trained_in(number):
+        name = member.name
+        steps.append(Step("train", f"Train {name}", recipe.split.k, name))
+        steps.append(Step("evaluate", f"Evaluate {name}", 1, name))
+    steps.append(Step("tune", f"Tune out-of-fold{of_round}"))
+    steps.append(Step("predict", f"Predict{of_round}", recipe.predict.workers))
+    return steps
 
 
 def task_counts(recipe: Recipe) -> Counter[str]:

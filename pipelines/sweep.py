@@ -194,8 +194,9 @@ def _report(tasks: Sequence[Reference], context: Context, folder: Path) -> Path:
     """Bring the ranking's page to where people look for it, and say what it says."""
     rank = next(task for task in tasks if task.stage == "rank")
     entry = context.entry(rank)
-    monitor = context.challenge.scoring.MONITOR
     ranking = entry.json(RANKING)
+    role = context.recipe.member(ranking["member"]).role
+    monitor = context.challenge.scoring.of_role(role).MONITOR
     lines = ["", f"  {monitor:>10}  epochs  trial"]
     for row in ranking["trials"]:
         ended = "ended early" if row["stopped"] else ""

@@ -224,7 +224,7 @@ def profile_of(recipe: Recipe, stage: str, member: str | None = None) -> Resourc
     """Return the resources of a stage's tasks."""
     if stage in ("train", "trial") and member is not None:
         return recipe.profile(recipe.member(member).profile)
-    if stage == "group" and recipe.groups.embedding.enabled:
+    if stage == "group" and recipe.groups.needs_network:
         return recipe.profile("group")
     return recipe.profile("predict" if stage == "predict" else "cpu")
 

@@ -25,6 +25,10 @@ class TrainingError(TenfoldError):
     """Training cannot start, go on, or produced values that are not finite."""
 
 
+class CodecError(TenfoldError):
+    """A run-length code is malformed; the message says what is wrong with it."""
+
+
 class SubmissionError(TenfoldError):
     """A submission breaks a rule of its competition."""
 

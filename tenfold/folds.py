@@ -1,16 +1,18 @@
 """Assign whole groups to folds, and prove that no group is split.
 
-Stratified over labels and grouped by near-duplicates (scikit-learn's
-StratifiedGroupKFold), a pure function of what it is given.
+Balanced by strata and grouped by near-duplicates, a pure function of what it is
+given: scikit-learn's StratifiedGroupKFold, or the rarest label first.
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from tenfold import rare_first
 from tenfold.data.arrays import IntArray
 from tenfold.errors import LeakError, RecipeError
 from tenfold.recipe import Json
@@ -18,22 +20,37 @@ from tenfold.recipe import Json
 #: The fold of a sample that is in none: left out by the recipe.
 NO_FOLD = -1
 
+Method = Literal["stratified", "rare-first"]
+_MOST_SEED = 2**32 - 1
 
-def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArray:
+
+def assign(
+    groups: IntArray,
+    strata: Sequence[str],
+    k: int,
+    seed: int,
+    method: Method = "stratified",
+) -> IntArray:
     """Return the fold of each sample, 0 … k - 1.
 
     Args:
         groups: (N,) samples of one group share a fold.
         strata: N labels; each is spread over the folds as evenly as groups allow.
+            For rare-first each is a set of labels, joined by blanks.
         k: number of folds; every one gets at least one group.
-        seed: of the order among equals.
+        seed: of the order among equals, 0 to 2³² - 1.
+        method: stratified, or by the rarest label (`tenfold.rare_first`).
 
     Raises:
-        RecipeError: if there are fewer groups than folds.
+        RecipeError: if there are fewer groups than folds, or for an impossible seed.
     """
-    # Only making folds needs scikit-learn; those who read them start quicker.
-    from tenfold.balancing import BalancedGroups
+    _check(groups, k, seed)
+    spread = rare_first.spread if method == "rare-first" else _stratified
+    return _fill_empty(spread(groups, strata, k, seed), groups, k)
 
+
+def _check(groups: IntArray, k: int, seed: int) -> None:
+    """Refuse what no folds can be made of."""
     distinct = len(np.unique(groups))
     if distinct < 2:
         raise RecipeError(
@@ -45,6 +62,15 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
             f"split.k is {k}, but there are only {distinct} groups of near-duplicates;"
             f" set split.k to at most {distinct}"
         )
+    if not 0 <= seed <= _MOST_SEED:
+        raise RecipeError(f"seed is {seed}; folds need one from 0 to {_MOST_SEED}")
+
+
+def _stratified(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArray:
+    """Balance each stratum; a fold may come out empty."""
+    # Only making folds needs scikit-learn; those who read them start quicker.
+    from tenfold.balancing import BalancedGroups
+
     fold_of = np.full(len(groups), NO_FOLD)
     splitter = BalancedGroups(k, shuffle=True, random_state=seed)
     labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
@@ -57,7 +83,7 @@ def assign(groups: IntArray, strata: Sequence[str], k: int, seed: int) -> IntArr
         parts = list(splitter.split(np.zeros(len(groups)), labels, groups))
     for fold, (_, held_out) in enumerate(parts):
         fold_of[held_out] = fold
-    return _fill_empty(fold_of, groups, k)
+    return fold_of
 
 
 def _fill_empty(fold_of: IntArray, groups: IntArray, k: int) -> IntArray:
@@ -144,24 +170,22 @@ def split_groups(table: pl.DataFrame) -> dict[int, list[int]]:
 
 
 def random_leak(
-    groups: IntArray, strata: Sequence[str], k: int, seed: int
+    groups: IntArray,
+    strata: Sequence[str],
+    k: int,
+    seed: int,
+    method: Method = "stratified",
 ) -> Mapping[str, float]:
-    """Say what a split that ignores groups would have leaked.
+    """Say what a split of the same method that ignores groups would have leaked.
 
     Returns:
         `samples`: share of held-out samples with a near-duplicate in training;
         `groups`: number of groups on two sides.
     """
-    from sklearn.model_selection import StratifiedKFold
-
-    labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
-    rarest = int(np.bincount(labels).min()) if len(labels) else 0
-    if rarest < k:
-        labels = np.zeros_like(labels)
-    fold_of = np.full(len(groups), NO_FOLD)
-    splitter = StratifiedKFold(k, shuffle=True, random_state=seed)
-    for fold, (_, held_out) in enumerate(splitter.split(labels, labels)):
-        fold_of[held_out] = fold
+    if method == "rare-first":
+        fold_of = rare_first.spread(np.arange(len(groups)), strata, k, seed)
+    else:
+        fold_of = _ungrouped(strata, k, seed)
     table = pl.DataFrame({"group": groups, "fold": fold_of})
     sizes = table.group_by("group", "fold").len()
     whole = table.group_by("group").len(name="all")
@@ -171,3 +195,18 @@ def random_leak(
         "samples": leaked / max(len(groups), 1),
         "groups": float(len(split_groups(table))),
     }
+
+
+def _ungrouped(strata: Sequence[str], k: int, seed: int) -> IntArray:
+    """Balance each stratum as if every sample were alone."""
+    from sklearn.model_selection import StratifiedKFold
+
+    labels = np.unique(np.asarray(strata, dtype=str), return_inverse=True)[1]
+    rarest = int(np.bincount(labels).min()) if len(labels) else 0
+    if rarest < k:
+        labels = np.zeros_like(labels)
+    fold_of = np.full(len(strata), NO_FOLD)
+    splitter = StratifiedKFold(k, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(labels, labels)):
+        fold_of[held_out] = fold
+    return fold_of

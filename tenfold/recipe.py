@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -73,10 +73,18 @@ class OverlapSearch(Section):
 
 
 class EmbeddingSearch(Section):
-    """Nearest neighbours in the embedding of a pretrained network."""
+    """Nearest neighbours in the embedding of a pretrained network, or of thumbnails."""
 
-    enabled: bool = Field(False, description="look for look-alikes; needs weights")
-    network: str = Field("resnet50.tv2_in1k", description="any timm network")
+    THUMBNAIL: ClassVar[str] = "thumbnail"
+
+    enabled: bool = Field(
+        False, description="look for look-alikes; a network needs weights"
+    )
+    network: str = Field(
+        "resnet50.tv2_in1k",
+        description="any timm network; thumbnail: none, but 16 × 24 grey values, which"
+        " find copies of a picture, whatever their brightness, contrast and size",
+    )
     weights: str | None = Field(
         None, description="safetensors file; absolute, or in the weights folder"
     )
@@ -90,6 +98,17 @@ class EmbeddingSearch(Section):
         8, ge=1, description="cells an approximate index looks into; more miss less"
     )
 
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> "EmbeddingSearch":
+        if self.weights is not None and not self.uses_network:
+            raise ValueError(f"network {self.network} has no weights; leave them out")
+        return self
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether it takes a deep-learning framework and weights."""
+        return self.network != self.THUMBNAIL
+
 
 class GroupOptions(Section):
     """Which near-duplicates are looked for; groups join the edges of all."""
@@ -98,23 +117,36 @@ class GroupOptions(Section):
     embedding: EmbeddingSearch = EmbeddingSearch()
     large: int = Field(100, ge=2, description="groups above this are pointed out")
 
+    @property
+    def needs_network(self) -> bool:
+        """Whether a pretrained network looks at the samples."""
+        return self.embedding.enabled and self.embedding.uses_network
+
 
 class SplitOptions(Section):
-    """Folds: stratified, and no group on both sides."""
+    """Folds: balanced, and no group on both sides."""
 
     k: int = Field(10, ge=2, description="folds; every model is trained once a fold")
     strata: tuple[str, ...] = Field((), description="catalogue columns to balance")
+    method: Literal["stratified", "rare-first"] = Field(
+        "stratified",
+        description="stratified: each stratum over all folds; rare-first: a stratum is"
+        " a set of labels, and each label is balanced, the rarest first",
+    )
 
 
+#: So many epochs, at such a rate.
+Stretch = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]]
 ScheduleName = Literal[
     "none", "onecycle", "cosine", "cosine-restarts", "cyclic", "plateau"
 ]
-#: The options that each schedule reads; the others must stay as they are.
+#: The options that each schedule reads, beside its name and tail; the others must stay
+#: as they are.
 _SCHEDULE_READS: dict[ScheduleName, tuple[str, ...]] = {
     "none": (),
     "onecycle": ("warmup", "start_divisor", "final_divisor", "cycle_momentum"),
-    "cosine": ("warmup", "start_divisor", "minimum_rate"),
-    "cosine-restarts": ("period_epochs", "period_factor", "minimum_rate"),
+    "cosine": ("warmup", "start_divisor", "minimum_rate", "by_epoch"),
+    "cosine-restarts": ("period_epochs", "period_factor", "minimum_rate", "by_epoch"),
     "cyclic": ("base_rate", "up_epochs", "down_epochs", "decay", "cycle_momentum"),
     "plateau": ("factor", "patience", "threshold", "minimum_rate", "monitor"),
 }
@@ -124,7 +156,10 @@ class Schedule(Section):
     """The learning rate over the run; its peak is `training.learning_rate`.
 
     Defaults are those of the published 2nd-place kelp system, whose cosine has no
-    warm-up (`warmup: 0`). An option that the named schedule does not read is refused.
+    warm-up and is moved by the epoch (`warmup: 0`, `by_epoch: true`). The published
+    3rd-place clouds system restarts a cosine every 10 epochs and ends with five at
+    constant rates (`tail: [[3, 1e-5], [2, 5e-6]]`). An option that the named schedule
+    does not read is refused.
     What each does, and when, is said in `tenfold.training.schedules`.
     """
 
@@ -155,6 +190,11 @@ class Schedule(Section):
     period_factor: int = Field(
         2, ge=1, description="cosine-restarts: each period / the one before"
     )
+    by_epoch: bool = Field(
+        False,
+        description="cosine, cosine-restarts: the rate is moved once an epoch, not at"
+        " each step",
+    )
     base_rate: float = Field(1e-5, gt=0, description="cyclic: lowest rate")
     up_epochs: int = Field(1, ge=1, description="cyclic: epochs from base to peak")
     down_epochs: int = Field(1, ge=1, description="cyclic: epochs back to base")
@@ -171,6 +211,11 @@ class Schedule(Section):
     monitor: str = Field(
         "loss", description="plateau: figure that is watched, as training.monitor"
     )
+    tail: tuple[Stretch, ...] = Field(
+        (),
+        description="any schedule: [epochs, rate] of stretches at a constant rate, at"
+        " the end of the run and part of training.epochs; the schedule ends before",
+    )
 
     @property
     def lowest(self) -> float:
@@ -178,6 +223,11 @@ class Schedule(Section):
         if self.minimum_rate is not None:
             return self.minimum_rate
         return 1e-6 if self.name == "plateau" else 1e-7
+
+    @property
+    def tail_epochs(self) -> int:
+        """Epochs that come after the schedule proper."""
+        return sum(epochs for epochs, _ in self.tail)
 
     @property
     def cycles_momentum(self) -> bool:
@@ -188,7 +238,7 @@ class Schedule(Section):
     def _reads_what_is_set(self) -> "Schedule":
         for option, field in type(self).model_fields.items():
             changed = getattr(self, option) != field.default
-            if changed and option not in ("name", *_SCHEDULE_READS[self.name]):
+            if changed and option not in ("name", "tail", *_SCHEDULE_READS[self.name]):
                 raise ValueError(
                     f"schedule {self.name} does not use {option}; leave it out, or"
                     f" write the schedule anew: schedule={{name: {self.name}}}"
@@ -259,7 +309,7 @@ class Training(Section):
         "score",
         description="held-out figure that best and patience go by: score (the"
         " challenge's metric), loss (lower is better), or another val/ figure; with a"
-        " minus before its name, lower is better",
+        " minus before its name, lower is better, and with a plus, higher",
     )
     patience: int | None = Field(None, ge=1, description="epochs without gain")
     validate_every: int = Field(1, ge=1, description="epochs between validations")
@@ -283,6 +333,21 @@ class Training(Section):
             raise ValueError("weights: ema needs an ema decay above 0")
         if self.weights == "swa" and self.swa is None:
             raise ValueError("weights: swa needs swa, e.g. swa={}")
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_has_epochs(self) -> "Training":
+        tail = self.schedule.tail_epochs
+        if tail >= self.epochs:
+            raise ValueError(
+                f"schedule.tail takes {tail} epochs of the run's {self.epochs}, and at"
+                " least one must be left before it; train longer, or set"
+                " schedule.tail=[]"
+            )
+        if tail and self.swa is not None:
+            raise ValueError(
+                "swa and schedule.tail both decide the last epochs' rate; leave one out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -321,10 +386,11 @@ class Inference(Section):
     It is no part of training: another choice redoes predictions, never a training.
     """
 
-    tta: Literal["none", "flips", "dihedral"] = Field(
+    tta: Literal["none", "horizontal", "mirrors", "flips", "dihedral"] = Field(
         "none",
-        description="mean probability over the sample as it is, over its 4 mirror"
-        " images, or over all 8 right-angle views",
+        description="mean probability over the sample as it is; horizontal: and its"
+        " left-right mirror image; mirrors: and the up-down one; flips: and both at"
+        " once; dihedral: all 8 right-angle views",
     )
     window: int | None = Field(
         None, ge=32, description="side of sliding windows, px; none: samples whole"
@@ -361,16 +427,30 @@ class Member(Section):
     seed: int = Field(42, description="of this model, beside the recipe's")
     training: Training
     inference: Inference = Inference()
+    pseudo: bool = Field(
+        False,
+        description="trained in a second round, with pseudo-labelled test samples in"
+        " the training part of every fold",
+    )
+    final: bool = Field(
+        True,
+        description="takes part in the last decision; false: only in the one that"
+        " pseudo-labels are made by",
+    )
     took: Took | None = Field(None, description="what estimates of a plan rest on")
 
     def decisive(self) -> Json:
         """Return what decides a training, as plain data; the machine does not."""
         options = self.model_dump(mode="json")
-        for name in ("profile", "took", "inference"):
+        for name in ("profile", "took", "inference", "final"):
             del options[name]
         for name in ("workers", "checkpoint_minutes"):
             del options["training"][name]
         return options
+
+
+class PseudoOptions(Section):
+    """Which predicted test samples are learnt from; a challenge has its own."""
 
 
 class PredictOptions(Section):
@@ -411,6 +491,9 @@ class Recipe(Section):
     parallel_folds: int = Field(
         10, ge=1, le=100, description="most folds of a model that train at once"
     )
+    pseudo: PseudoOptions | None = Field(
+        None, description="a second round on pseudo-labels; none: one round"
+    )
     predict: PredictOptions = PredictOptions()
     preview: PreviewOptions = PreviewOptions()
     profiles: dict[str, Resources] = Field(
@@ -434,6 +517,46 @@ class Recipe(Section):
                     " outputs of one loop (a limit of Vertex AI); lower it"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _second_round(self) -> "Recipe":
+        late = [member.name for member in self.members if member.pseudo]
+        if late and self.pseudo is None:
+            raise ValueError(
+                f"member {late[0]} learns from pseudo-labels; add a pseudo section"
+            )
+        if self.pseudo is None:
+            early = [member.name for member in self.members if not member.final]
+            if early:
+                raise ValueError(
+                    f"member {early[0]}: final: false needs a pseudo section, since"
+                    " there is one decision only"
+                )
+        elif not late:
+            raise ValueError("pseudo: no member learns from it; set one's pseudo true")
+        elif len(late) == len(self.members):
+            raise ValueError("pseudo: some member must be trained before the labels")
+        for member in self.members:
+            if member.pseudo and not member.final:
+                raise ValueError(f"member {member.name} would be used for nothing")
+        return self
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """Numbers of the rounds of training, tuning and predicting, from 1."""
+        return (1,) if self.pseudo is None else (1, 2)
+
+    def of_round(self, number: int) -> tuple[Member, ...]:
+        """Return the members that decide in a round, in the recipe's order."""
+        if self.pseudo is None:
+            return self.members
+        if number == 1:
+            return tuple(member for member in self.members if not member.pseudo)
+        return tuple(member for member in self.members if member.final)
+
+    def trained_in(self, number: int) -> tuple[Member, ...]:
+        """Return the members that are trained in a round, in the recipe's order."""
+        return tuple(m for m in self.members if m.pseudo == (number == 2))
 
     def member(self, name: str) -> Member:
         """Return the member called `name`, or say which ones there are."""

@@ -11,6 +11,7 @@ import pytest
 
 from tenfold.challenges import find_challenge, load_recipe
 from tenfold.cli import main
+from tenfold.recipe import DataOptions
 from tests.data.file_server import File, FileServer
 
 SMALL = ("synth.train=8", "synth.test=2", "synth.coasts=4")
@@ -103,7 +104,7 @@ def test_kelp_arrives_as_ingest_reads_it(raw, server, links, tmp_path, capfd):
         for name, data in below(raw).items()
         if not name.startswith("submission")
     }
-    scan = find_challenge("kelp").reader.scan(raw)
+    scan = find_challenge("kelp").reader.scan(raw, DataOptions())
     assert scan.rejected  # Synthetic data have broken tiles, too.
     lines = said.out.splitlines()
     assert lines[0] == f"metadata: from {server.url('/255/metadata_fTq0l2T.csv')}?…"

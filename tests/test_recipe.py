@@ -43,7 +43,7 @@ ODD_VALUES = [
     {},
 ]
 #: Has no second value, or needs another option to change with it.
-FIXED = {"challenge", "engine", "vote", "class_weights", "momentum"}
+FIXED = {"challenge", "engine", "vote", "class_weights", "momentum", "final", "pseudo"}
 #: Of networks, losses and inputs that are not the default
 #: (tests/challenges/kelp/test_network_options.py).
 FIXED |= {"fit", "size", "alpha", "beta", "gamma", "nu", "parts", "smoothing"}
@@ -51,6 +51,7 @@ FIXED |= {"attention", "classes", "decoder_channels", "depth", "dropout", "smoot
 #: Of schedules that are not the default (tests/test_recipe_training.py).
 FIXED |= {"minimum_rate", "period_epochs", "period_factor", "base_rate", "up_epochs"}
 FIXED |= {"down_epochs", "decay", "factor", "patience", "threshold", "monitor"}
+FIXED |= {"by_epoch", "tail"}
 
 
 MINE = yaml.safe_load("""
@@ -539,3 +540,49 @@ def test_class_weights_are_for_cross_entropy():
 def test_overriding_one_member_leaves_those_that_share_its_yaml_anchor():
     raw = yaml.safe_load("members: [{name: a, t: &t {x: 1}}, {name: b, t: *t}]")
     assert override(raw, ["members.a.t.x=2"])["members"][1]["t"] == {"x": 1}
+
+
+# Two rounds.
+
+
+def clouds(*settings):
+    return load_recipe("clouds", "baseline", settings)
+
+
+def test_a_recipe_of_one_round_decides_by_all_members():
+    recipe = clouds()
+    assert recipe.rounds == (1,)
+    assert recipe.of_round(1) == recipe.trained_in(1) == recipe.members
+    assert recipe.trained_in(2) == ()
+
+
+def test_members_of_two_rounds():
+    recipe = load_recipe("clouds", "published")
+    names = {n: [m.name for m in recipe.trained_in(n)] for n in recipe.rounds}
+    assert names[2] == ["seg2-fpn-b7-pl", "cls-b1-pl"]
+    assert len(names[1]) == 6
+    assert [m.name for m in recipe.of_round(1)] == names[1]
+    # The first classifier only chooses pseudo-labels; the second takes its place.
+    last = {m.name for m in recipe.of_round(2)}
+    assert last == {*names[1], *names[2]} - {"cls-b1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("members.1.pseudo=true",), "learns from pseudo-labels; add a pseudo section"),
+        (("members.0.final=false",), "final: false needs a pseudo section"),
+        (("pseudo={}",), "no member learns from it"),
+        (
+            (*(f"members.{n}.pseudo=true" for n in range(3)), "pseudo={}"),
+            "some member must be trained before the labels",
+        ),
+        (
+            ("members.1.pseudo=true", "members.1.final=false", "pseudo={}"),
+            "would be used for nothing",
+        ),
+    ],
+)
+def test_rounds_that_make_no_sense_are_refused(settings, said):
+    with pytest.raises(RecipeError, match=said):
+        clouds(*settings)

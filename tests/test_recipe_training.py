@@ -36,6 +36,8 @@ SCHEDULES = {
     "patience": (0, {"plateau"}),
     "threshold": (0.1, {"plateau"}),
     "monitor": ("score", {"plateau"}),
+    "by_epoch": ("true", {"cosine", "cosine-restarts"}),
+    "tail": ("[[3, 1e-5], [2, 5e-6]]", set(get_args(ScheduleName))),
 }
 NAMES = {"none", *(name for _, names in SCHEDULES.values() for name in names)}
 
@@ -81,6 +83,28 @@ def test_a_cycle_begins_below_its_peak():
 def test_a_warm_up_begins_below_its_peak():
     schedule = "schedule={name: cosine, start_divisor: 0.5}"
     assert "start_divisor" in refused(schedule)
+
+
+def test_a_tail_leaves_an_epoch_to_its_schedule():
+    made = mine("schedule.tail=[[4, 1e-5], [5, 5e-6]]")
+    assert made.schedule.tail == ((4, 1e-5), (5, 5e-6))
+    assert made.schedule.tail_epochs == 9
+    message = refused("schedule.tail=[[4, 1e-5], [6, 5e-6]]")
+    assert "schedule.tail takes 10 epochs of the run's 10" in message
+    assert "set schedule.tail=[]" in message
+    assert mine("epochs=1", "schedule.tail=[]").schedule.tail == ()
+
+
+def test_averaging_and_a_tail_exclude_each_other():
+    message = refused("swa={}", "schedule.tail=[[1, 1e-5]]")
+    assert "swa and schedule.tail both decide the last epochs' rate" in message
+
+
+@pytest.mark.parametrize(
+    "tail", ["[[0, 1e-5]]", "[[1, 0]]", "[[1.5, 1e-5]]", "[3]", "[[1, 1e-5, 2]]"]
+)
+def test_a_tail_is_epochs_and_rates(tail):
+    assert "schedule.tail.0" in refused(f"schedule.tail={tail}")
 
 
 def test_momentum_is_what_sgd_has_where_no_schedule_sets_it():

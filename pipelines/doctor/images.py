@@ -94,7 +94,7 @@ def _named_files(recipe: Recipe) -> set[str]:
     embedding = recipe.groups.embedding
     used = recipe.model_dump(mode="json", exclude={"groups"})
     files = set(_weights_in(used))
-    if embedding.enabled:
+    if recipe.groups.needs_network:
         files.add(embedding.weights or f"{embedding.network}.safetensors")
     return files
 

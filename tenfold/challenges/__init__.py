@@ -19,6 +19,7 @@ them by the contract tests.
 | submission | submission.py | submit, score |
 | drawing | drawing.py | the reports |
 | exploring | exploring.py, where there is one | explore, statistics, compare |
+| pseudo | pseudo.py, where there is one | select |
 """
 
 import importlib
@@ -50,12 +51,14 @@ class SourceSample:
         split: train or test.
         files: role → file, e.g. satellite, kelp.
         md5: role → checksum the source states, where it states one.
+        labels: what a table of the source says of it, by name; none are of a file.
     """
 
     id: str
     split: str
     files: Mapping[str, Path]
     md5: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,26 @@ class SynthPart(Protocol):
 class ReaderPart(Protocol):
     """reader.py: the source's files into samples, or rejections with a reason."""
 
-    def scan(self, source: Path) -> Scan:
+    def scan(self, source: Path, options: Any) -> Scan:
         """List the samples of a local folder.
+
+        Args:
+            source: the folder.
+            options: the recipe's `data` section.
 
         Raises:
             SourceError: if it is not this challenge's data at all.
         """
 
-    def pack(self, sample: SourceSample, channels: Channels | None) -> Packed:
+    def pack(
+        self, sample: SourceSample, channels: Channels | None, options: Any
+    ) -> Packed:
         """Read and check one sample.
+
+        Args:
+            sample: found by `scan`, or a file of its own.
+            channels: whose statistics are wanted.
+            options: the recipe's `data` section.
 
         Raises:
             Rejected: naming the file and what is wrong with it.
@@ -168,8 +182,8 @@ class ModelPart(Protocol):
         """Return the member as a learning task of its engine."""
 
 
-class ScoringPart(Protocol):
-    """scoring.py: the competition's metric from counts that add up."""
+class Scoring(Protocol):
+    """A metric from counts that add up."""
 
     MONITOR: str
 
@@ -184,6 +198,13 @@ class ScoringPart(Protocol):
 
     def confusion(self, tally: Any) -> tuple[tuple[str, ...], IntArray]:
         """Return class names and counts (truth, prediction)."""
+
+
+class ScoringPart(Scoring, Protocol):
+    """scoring.py: the competition's metric of predictions, and what members go by."""
+
+    def of_role(self, role: str) -> Scoring:
+        """Return what the outputs of a role's members are scored by."""
 
 
 class OutOfFold(Protocol):
@@ -220,11 +241,23 @@ class DecisionPart(Protocol):
         Nothing is chosen: what the recipe leaves open is as plain as can be.
         """
 
-    def member_weight(self, decision: Json, model: str, fold: int) -> float:
-        """Return a member's weight in the average of its role."""
+    def fold_weight(self, decision: Json, model: str, fold: int) -> float:
+        """Return the weight of a model's fold in the mean of its folds, 0 or more."""
+
+    def model_weight(self, decision: Json, model: str) -> float:
+        """Return a model's weight in the mean of its role, 0 or more."""
 
     def contribute(self, outputs: Arrays, decision: Json) -> Arrays:
-        """Return what one member adds to the average, e.g. its vote."""
+        """Return what one member adds to the mean of its model's folds."""
+
+    def conclude(self, mean: Arrays, model: str, decision: Json) -> Arrays:
+        """Return what a model adds to the mean of its role, e.g. its vote.
+
+        Args:
+            mean: of the contributions of its folds; out-of-fold, of one.
+            model: its name.
+            decision: that was tuned.
+        """
 
     def decide(
         self, averages: Mapping[str, Arrays], arrays: Arrays, decision: Json
@@ -325,6 +358,24 @@ class ExploringPart(Protocol):
         """Return a decided prediction as outputs that scoring counts alike."""
 
 
+class PseudoPart(Protocol):
+    """pseudo.py: which predictions become labels; a challenge may do without."""
+
+    def select(
+        self, prediction: Arrays, arrays: Arrays, options: Any
+    ) -> Arrays | None:
+        """Return a test sample with its prediction as its label, or None.
+
+        Args:
+            prediction: what `decide` made of it.
+            arrays: the sample, as it was packed.
+            options: the recipe's `pseudo` section.
+        """
+
+    def columns(self, arrays: Arrays) -> Mapping[str, Any]:
+        """Return the challenge's columns of the catalogue, of a labelled sample."""
+
+
 @dataclass(frozen=True)
 class Challenge:
     """A challenge by name; its parts are imported when first asked for."""
@@ -334,6 +385,10 @@ class Challenge:
     def module(self, part: str) -> str:
         """Return the dotted name of a part's module."""
         return f"{PACKAGE}.{self.name}.{part}"
+
+    def has(self, part: str) -> bool:
+        """Return whether a part is there; some a challenge may do without."""
+        return (FOLDER / self.name / f"{part}.py").is_file()
 
     def _part(self, part: str) -> ModuleType:
         return importlib.import_module(self.module(part))
@@ -391,9 +446,22 @@ class Challenge:
     @property
     def exploring(self) -> ExploringPart | None:
         """What people may ask of the data, if the challenge has that part."""
-        if not (FOLDER / self.name / "exploring.py").is_file():
+        if not self.has("exploring"):
             return None
         return cast(ExploringPart, self._part("exploring"))
+
+    @property
+    def pseudo(self) -> PseudoPart:
+        """Predictions that become labels.
+
+        Raises:
+            RecipeError: if the challenge has no such part.
+        """
+        if not self.has("pseudo"):
+            raise RecipeError(
+                f"{self.name} makes no pseudo-labels; leave the section pseudo out"
+            )
+        return cast(PseudoPart, self._part("pseudo"))
 
     def recipes(self) -> list[str]:
         """Name the recipes that come with the challenge."""

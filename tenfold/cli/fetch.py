@@ -41,7 +41,7 @@ def fetch(
 
     Example: tenfold fetch kelp --out /data/kelp --links links.txt
     """
-    from tenfold.challenges import FOLDER, find_challenge
+    from tenfold.challenges import FOLDER, find_challenge, load_recipe
     from tenfold.data.fetching import orders
     from tenfold.data.fetching.addresses import find_token, read_links
     from tenfold.data.fetching.listing import load_list
@@ -59,13 +59,13 @@ def fetch(
     orders.require_space(todo, shelf)
     if dry_run:
         return
+    recipe = "baseline" if "baseline" in found.recipes() else found.recipes()[0]
     with shelf.alone():
         for order in wanted:
             _fetch(order, shelf, token)
-    scan = found.reader.scan(out)
+    scan = found.reader.scan(out, load_recipe(challenge, recipe).data)
     unusable = f"; {len(scan.rejected):,} cannot be used" if scan.rejected else ""
     typer.echo(f"ingest will find {len(scan.samples):,} samples in {out}{unusable}")
-    recipe = "baseline" if "baseline" in found.recipes() else found.recipes()[0]
     typer.echo(f"next: tenfold run {challenge} --source {out} --recipe {recipe}")
 
 

@@ -105,6 +105,10 @@ def train(
             " start over; never: start over"
         ),
     ] = "auto",
+    pseudo: Annotated[
+        Path | None,
+        typer.Option(help="file that select wrote, for a model that learns from it"),
+    ] = None,
 ) -> None:
     """Train one model on all folds but one.
 
@@ -124,6 +128,7 @@ def train(
         member,
         fold,
         resume,  # type: ignore[arg-type]
+        read(pseudo) if pseudo else None,
     )
     finish(context, done, out)
 
@@ -175,6 +180,12 @@ def tune(
     out: Out,
     recipe: RecipeName = "smoke",
     overrides: Overrides = None,
+    round_number: Annotated[
+        int,
+        typer.Option(
+            "--round", min=1, max=2, help="2: with members trained on pseudo-labels"
+        ),
+    ] = 1,
 ) -> None:
     """Choose weights and thresholds on out-of-fold predictions alone.
 
@@ -184,8 +195,8 @@ def tune(
     from tenfold.stages import tune as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    done = stage.run(context, read(dataset), read(folds), read(leaderboard))
-    finish(context, done, out)
+    found = read(dataset), read(folds), read(leaderboard)
+    finish(context, stage.run(context, *found, round_number), out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -288,6 +299,30 @@ def submit(
     predictions-0.json --store runs/store --out submission.json
     """
     from tenfold.stages import submit as stage
+
+    context = context_of(challenge, recipe, overrides, store)
+    parts = [read(path) for path in predictions]
+    finish(context, stage.run(context, read(dataset), parts), out)
+
+
+@app.command(rich_help_panel=STAGES)
+def select(
+    challenge: Challenge,
+    dataset: Named,
+    predictions: Annotated[
+        list[Path], typer.Option(help="file a predict worker wrote; repeatable")
+    ],
+    store: StoreUri,
+    out: Out,
+    recipe: RecipeName = "smoke",
+    overrides: Overrides = None,
+) -> None:
+    """Make pseudo-labels of the predictions that are sure enough.
+
+    Example: tenfold select clouds --dataset dataset.json --predictions
+    predictions-0.json --store runs/store --out pseudo-labels.json
+    """
+    from tenfold.stages import select as stage
 
     context = context_of(challenge, recipe, overrides, store)
     parts = [read(path) for path in predictions]

@@ -121,6 +121,48 @@ class Dataset:
         yield from sorted(rows.items())
 
 
+class Extended(Dataset):
+    """A data set with pseudo-labelled samples beside it, to learn from.
+
+    A sample that is in both is the labelled one; in the data set itself it is a test
+    sample without a label. Statistics are of the data set's own samples alone.
+
+    Args:
+        directory: folder of the data set.
+        extra: folder of the labelled samples.
+        without: those of them that are not to be learnt from.
+    """
+
+    def __init__(self, directory: Path, extra: Path, without: Sequence[str]) -> None:
+        super().__init__(directory)
+        self._extra = Dataset(extra)
+        taken = ~pl.col("id").is_in(list(without))
+        self.labelled = frozenset(self._extra.catalogue.filter(taken)["id"])
+
+    def rows(self, split: str) -> pl.DataFrame:
+        """Return the catalogue of one split, in order of id."""
+        own = super().rows(split)
+        extra = self._extra.rows(split).filter(pl.col("id").is_in(list(self.labelled)))
+        return pl.concat([own, extra], how="diagonal_relaxed").sort("id")
+
+    def sample(self, id_: str) -> dict[str, NDArray[Any]]:
+        """Return one sample's arrays as views of the memory map."""
+        if id_ in self.labelled:
+            return self._extra.sample(id_)
+        return super().sample(id_)
+
+    def statistics(self, channels: Channels, ids: Sequence[str]) -> Statistics:
+        """Merge the statistics of some samples, but for those labelled here."""
+        own = [id_ for id_ in ids if id_ not in self.labelled]
+        return super().statistics(channels, own)
+
+    def copies(self, ids: Sequence[str]) -> dict[str, Arrays]:
+        """Read samples into memory."""
+        labelled = [id_ for id_ in ids if id_ in self.labelled]
+        own = [id_ for id_ in ids if id_ not in self.labelled]
+        return super().copies(own) | self._extra.copies(labelled)
+
+
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a parquet file, all or nothing."""
     content = io.BytesIO()

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from tenfold.grouping import thumbnails
 from tenfold.grouping.search import Similar
 from tenfold.recipe import EmbeddingSearch, Json, OverlapSearch
 
@@ -77,10 +78,12 @@ def method(search: Json) -> str:
             " to match on."
         )
     compared = search["samples"] - search["blank"]
-    alike = (
-        f"Look-alikes: a cosine similarity of at least {search['threshold']:g} between"
-        f" embeddings by {search['network']}."
-    )
+    alike = f"Look-alikes: {_likeness(search)}."
+    if _of_thumbnails(search):
+        alike += (
+            " Thumbnails find copies of a picture, whatever their brightness, contrast"
+            " and size, and neither shifted nor mirrored ones."
+        )
     if search["blank"]:
         alike += f" {_left_out(search)}"
     if is_complete(search):
@@ -95,7 +98,10 @@ def claim(search: Json) -> str:
     """Say what a search proves about folds whose groups join all of its pairs."""
     if search["kind"] == OVERLAP:
         return "No two samples that were found to overlap exactly are in two folds."
-    alike = f"a cosine similarity of at least {search['threshold']:g}"
+    if _of_thumbnails(search):
+        alike = f"thumbnails that correlate by at least {search['threshold']:g}"
+    else:
+        alike = f"a cosine similarity of at least {search['threshold']:g}"
     blank = f" {_left_out(search)}" if search["blank"] else ""
     if is_complete(search):
         return f"No pair of samples with {alike} crosses folds.{blank}"
@@ -115,8 +121,29 @@ def claims(searches: Sequence[Json]) -> list[str]:
     return [claim(search) for search in searches]
 
 
+def _of_thumbnails(search: Json) -> bool:
+    return bool(search["network"] == EmbeddingSearch.THUMBNAIL)
+
+
+def _likeness(search: Json) -> str:
+    """Say what makes two samples a pair."""
+    least = f"{search['threshold']:g}"
+    if _of_thumbnails(search):
+        return (
+            f"a correlation of at least {least} between grey thumbnails of"
+            f" {thumbnails.ROWS} × {thumbnails.COLUMNS} pixels"
+        )
+    return (
+        f"a cosine similarity of at least {least} between embeddings by"
+        f" {search['network']}"
+    )
+
+
 def _left_out(search: Json) -> str:
-    return f"{search['blank']} samples whose picture is of one colour took no part."
+    flat = "picture is of one colour"
+    if _of_thumbnails(search):
+        flat = "thumbnail is of one shade"
+    return f"{search['blank']} samples whose {flat} took no part."
 
 
 def _recall(search: Json) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ENGINE = "torch"
 
 #: What a synthetic set has at most, where its options say so.
-_SMALL = {"train": 24, "test": 1, "coasts": 6}
+_SMALL = {"train": 24, "test": 1, "coasts": 6, "twins": 4}
 _WEIGHTS_FILE = ".safetensors"
 
 
@@ -203,7 +203,7 @@ def _measure(context: Context, data: Dataset, member: Member, steps: int) -> "Me
         task=context.challenge.model.task(recipe, member),
         member=member,
         dataset=data,
-        scorer=context.challenge.scoring,
+        scorer=context.challenge.scoring.of_role(member.role),
         catalogue=data.rows("train"),
         held_out_ids=(),
         pictured_ids=(),

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tenfold.challenges import Challenge
+from tenfold.challenges import Challenge, Scoring
 from tenfold.data.arrays import Arrays
 from tenfold.errors import RecipeError
 from tenfold.metrics.paired import Difference, bootstrap
@@ -187,21 +188,32 @@ def _folds(a: Side, b: Side) -> list[Json]:
 
 def _differences(a: Side, b: Side) -> dict[str, Difference]:
     """Bootstrap each common model, and the ensembles, over groups."""
-    scoring = a.context.challenge.scoring
     group_of = dict(a.table.table.select("id", "group").iter_rows())
     counts: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    scored = _scorings(a, b)
     for id_ in a.outputs:
         group, arrays = str(group_of[id_]), a.dataset.sample(id_)
         for what, *pair in _to_count(a, b, id_):
             sides = counts.setdefault(what, ({}, {}))
             for side, outputs in zip(sides, pair, strict=True):
-                one = scoring.tally(outputs, arrays)
+                one = scored[what].tally(outputs, arrays)
                 side[group] = side[group] + one if group in side else one
+    return {
+        what: bootstrap(x, y, partial(_score, scored[what]))
+        for what, (x, y) in counts.items()
+    }
 
-    def score(tally: Any) -> float:
-        return float(scoring.metrics(tally)[scoring.MONITOR])
 
-    return {what: bootstrap(x, y, score) for what, (x, y) in counts.items()}
+def _scorings(a: Side, b: Side) -> dict[str, Scoring]:
+    """Return what the ensembles and each common model are scored by."""
+    scoring, recipe = a.context.challenge.scoring, a.context.recipe
+    roles = {model: recipe.member(model).role for model in _common(a, b)}
+    members = {model: scoring.of_role(role) for model, role in roles.items()}
+    return {ENSEMBLE: scoring, **members}
+
+
+def _score(scoring: Scoring, tally: Any) -> float:
+    return float(scoring.metrics(tally)[scoring.MONITOR])
 
 
 def _to_count(a: Side, b: Side, id_: str) -> Iterator[tuple[str, Arrays, Arrays]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tenfold.challenges import ScoringPart
+from tenfold.challenges import Scoring
 from tenfold.data.files import write_json
 from tenfold.errors import LeakError, TrainingError
 from tenfold.recipe import Json
@@ -54,8 +54,10 @@ def run(
     inputs |= {"dataset": data.address, "folds": split.address}
     inputs |= {"leaderboard": board.address} if board else {}
 
+    scoring = context.challenge.scoring.of_role(recipe.member(model).role)
+
     def work(workspace: Workspace) -> None:
-        _evaluate(context.challenge.scoring, model, entries, board, failed, workspace)
+        _evaluate(scoring, model, entries, board, failed, workspace)
 
     options = {"model": model, "failed": failed}
     return context.build("evaluate", f"evaluate {model}", inputs, options, PARTS, work)
@@ -80,7 +82,7 @@ def _check_complete(
 
 
 def _evaluate(
-    scoring: ScoringPart,
+    scoring: Scoring,
     model: str,
     entries: Sequence[Entry],
     board: Entry | None,
@@ -101,6 +103,8 @@ def _evaluate(
         workspace.path / METRICS,
         {
             "model": model,
+            "role": rows[0]["role"],
+            "monitor": scoring.MONITOR,
             "score": figures[scoring.MONITOR],
             "figures": figures,
             "folds": rows,
@@ -118,21 +122,23 @@ def _board(
     model: str,
     rows: Sequence[Json],
     figures: dict[str, float],
-    scoring: ScoringPart,
+    scoring: Scoring,
     board: Entry | None,
 ) -> list[Json]:
-    """Return the board so far with this model's row, best first."""
+    """Return the board so far with this model's row; of each role, best first."""
     scores = [float(row["score"]) for row in rows]
     row = {
         "model": model,
         "role": rows[0]["role"],
+        "monitor": scoring.MONITOR,
         "score": figures[scoring.MONITOR],
         "worst_fold": min(scores),
         "best_fold": max(scores),
         "selected_on_fold": any(r["selected_on_fold"] for r in rows),
+        "pseudo_labelled": any(r["pseudo_labelled"] for r in rows),
         "folds": {str(r["fold"]): r["address"] for r in rows},
         "fold_scores": {str(r["fold"]): r["score"] for r in rows},
         "figures": figures,
     }
     before = board.json(LEADERBOARD) if board else []
-    return sorted([*before, row], key=lambda r: (-r["score"], r["model"]))
+    return sorted([*before, row], key=lambda r: (r["role"], -r["score"], r["model"]))

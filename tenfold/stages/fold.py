@@ -8,15 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from tenfold.challenges import ScoringPart
+from tenfold.challenges import Scoring
 from tenfold.data.arrays import Arrays
-from tenfold.data.dataset import Dataset, write_table
+from tenfold.data.dataset import Dataset, Extended, write_table
 from tenfold.data.files import sha256_of
+from tenfold.errors import RecipeError, StoreError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json, Member, Training
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.device import check_device
-from tenfold.stages.entries import HISTORY, WEIGHTS
+from tenfold.stages.entries import HISTORY, SUMMARY, WEIGHTS
 from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Workspace
 from tenfold.training.board import board_of
@@ -37,6 +38,7 @@ class FoldJob:
 
     Attributes:
         data: entry of ingest; `split` is that of split, and `table` its folds.
+        pseudo: entry of select, for a member that learns from pseudo-labels.
         engine: the member's; `task` is the challenge's for it.
     """
 
@@ -48,11 +50,14 @@ class FoldJob:
     table: FoldTable
     engine: Engine
     task: Any
+    pseudo: Entry | None = None
 
     @property
     def inputs(self) -> dict[str, str]:
         """What the result depends on beside the recipe and the code."""
         files = {f"file {n}": sha256_of(p) for n, p in self.task.files().items()}
+        if self.pseudo is not None:
+            files["pseudo"] = self.pseudo.address
         return {"dataset": self.data.address, "folds": self.split.address, **files}
 
     @property
@@ -64,10 +69,27 @@ class FoldJob:
             "seed": self.context.recipe.seed,
         }
 
+    @property
+    def scoring(self) -> Scoring:
+        """What the member's outputs are scored by."""
+        return self.context.challenge.scoring.of_role(self.member.role)
+
     @cached_property
     def samples(self) -> Dataset:
-        """All samples of the data set."""
-        return Dataset(self.data.path)
+        """All samples of the data set, and what is pseudo-labelled."""
+        if self.pseudo is None:
+            return Dataset(self.data.path)
+        return Extended(self.data.path, self.pseudo.path, self._like_held_out())
+
+    def _like_held_out(self) -> list[str]:
+        """Return the test samples that are near-duplicates of held-out ones."""
+        table, groups = (
+            self.table.table,
+            self.context.store.open(self.split.inputs["groups"]),
+        )
+        held_out = set(table.filter(pl.col("fold") == self.fold)["group"])
+        matches: Mapping[str, list[int]] = groups.json(SUMMARY)["test_matches"]
+        return sorted(id_ for id_, found in matches.items() if held_out & set(found))
 
     @cached_property
     def held_out(self) -> list[str]:
@@ -99,12 +121,15 @@ class FoldJob:
                 board.show(history)
             return end is not None and end(history)
 
-        learnt = pl.col("id").is_in(self.table.training(self.fold))
+        mine = self.table.training(self.fold)
+        if isinstance(self.samples, Extended):
+            mine = [*mine, *sorted(self.samples.labelled)]
+        learnt = pl.col("id").is_in(mine)
         order = Order(
             task=self.task,
             member=self.member,
             dataset=self.samples,
-            scorer=self.context.challenge.scoring,
+            scorer=self.scoring,
             catalogue=self.samples.rows("train").filter(learnt),
             held_out_ids=self.held_out,
             pictured_ids=pictured,
@@ -134,7 +159,7 @@ class FoldJob:
             workspace: whose progress is told.
             keep: gets the id and the outputs of every sample.
         """
-        scoring, training = self.context.challenge.scoring, self.member.training
+        scoring, training = self.scoring, self.member.training
         precision = self.member.inference.precision or training.precision
         runner = self.engine.load(
             self.task, description, weights, precision, training.threads
@@ -157,6 +182,7 @@ class FoldJob:
             or len(history) < training.epochs
             # It lowers the rate by what it sees on the held-out fold.
             or training.schedule.name == "plateau",
+            "pseudo_labelled": self.pseudo is not None,
         }
 
 
@@ -167,23 +193,44 @@ def open_fold(
     model: str,
     fold: int,
     label: str,
+    pseudo: Reference | None = None,
 ) -> FoldJob:
     """Check what a member is to be trained on, and the machine.
 
     Raises:
         LeakError: the folds do not hold.
-        RecipeError: there is no such member or fold.
+        RecipeError: there is no such member or fold, or a member that learns from
+            pseudo-labels is given none.
         TrainingError: the GPU that the profile asks for is missing.
     """
     recipe = context.recipe
     member = recipe.member(model)
     data, split = context.entry(dataset), context.entry(folds)
+    labels = _labels(context, member, data, pseudo)
     table = open_folds(split, data)
     table.check(fold)
     check_device(recipe.profile(member.profile), label)
     engine = find_engine(member.engine)
     task = context.challenge.model.task(recipe, member)
-    return FoldJob(context, member, fold, data, split, table, engine, task)
+    return FoldJob(context, member, fold, data, split, table, engine, task, labels)
+
+
+def _labels(
+    context: Context, member: Member, data: Entry, pseudo: Reference | None
+) -> Entry | None:
+    """Return the pseudo-labels of a member that learns from them."""
+    if not member.pseudo:
+        return None
+    if pseudo is None:
+        raise RecipeError(
+            f"{member.name} learns from pseudo-labels, which select makes after the"
+            f" first round: tenfold run {context.recipe.challenge} --recipe"
+            f" {context.recipe.name}"
+        )
+    labels = context.entry(pseudo)
+    if labels.inputs["dataset"] != data.address:
+        raise StoreError(f"{labels.address} is of another data set; select again")
+    return labels
 
 
 def _loss_of(
@@ -200,7 +247,7 @@ def _loss_of(
     return validated[-1]["val/loss"]
 
 
-def _test_figures(scoring: ScoringPart, tally: Any, loss: float) -> Json:
+def _test_figures(scoring: Scoring, tally: Any, loss: float) -> Json:
     """Return the published names: what they call test is the held-out fold."""
     figures = scoring.metrics(tally)
     return {

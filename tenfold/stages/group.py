@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 
 from tenfold.challenges import Challenge
-from tenfold.data.arrays import BoolArray, ByteArray, IntArray
+from tenfold.data.arrays import BoolArray, ByteArray, Float32Array, IntArray
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import sha256_of, write_json
 from tenfold.data.weights import find_weights
+from tenfold.grouping import thumbnails
 from tenfold.grouping.components import connected_components
 from tenfold.grouping.lattices import OverlapOptions
 from tenfold.grouping.overlap import find_overlaps
@@ -53,7 +54,7 @@ def run(context: Context, dataset: Reference) -> Reference:
         _group(context.challenge, Dataset(entry.path), options, workspace)
 
     inputs = {"dataset": entry.address}
-    if options.embedding.enabled:
+    if options.needs_network:
         check_device(context.recipe.profile("group"), "group")
         # Before any work, so that a missing file costs nothing.
         inputs["weights"] = sha256_of(_weights(options.embedding))
@@ -154,21 +155,13 @@ def _look_alikes(
     options: EmbeddingSearch,
     workspace: Workspace,
 ) -> tuple[pl.DataFrame, Json]:
-    """Find samples that a pretrained network sees as the same; say how."""
-    # Only this search needs a deep-learning framework.
-    from tenfold.grouping.embedder import embed
-
-    seen: list[str] = []
-    embeddings = embed(
-        _pictures(challenge, dataset, ids, seen),
-        options.network,
-        _weights(options),
-        on_progress=lambda done, _: workspace.progress.update(
-            done, len(ids), "pictures"
-        ),
-    )
+    """Find samples whose pictures are described alike; say how."""
+    if options.uses_network:
+        seen, vectors = _embed(challenge, dataset, ids, options, workspace)
+    else:
+        seen, vectors = _thumbnails(challenge, dataset, ids, workspace)
     found = search(
-        embeddings,
+        vectors,
         options.threshold,
         options.index,
         options.probes,
@@ -185,6 +178,29 @@ def _look_alikes(
     return edges, of_embeddings(options, len(ids), len(ids) - len(seen), found)
 
 
+def _embed(
+    challenge: Challenge,
+    dataset: Dataset,
+    ids: Sequence[str],
+    options: EmbeddingSearch,
+    workspace: Workspace,
+) -> tuple[list[str], Float32Array]:
+    """Return which samples show anything, and what a network makes of each."""
+    # Only this search needs a deep-learning framework.
+    from tenfold.grouping.embedder import embed
+
+    seen: list[str] = []
+    embeddings = embed(
+        _pictures(challenge, dataset, ids, seen),
+        options.network,
+        _weights(options),
+        on_progress=lambda done, _: workspace.progress.update(
+            done, len(ids), "pictures"
+        ),
+    )
+    return seen, embeddings
+
+
 def _pictures(
     challenge: Challenge, dataset: Dataset, ids: Sequence[str], seen: list[str]
 ) -> Iterator[ByteArray]:
@@ -198,6 +214,20 @@ def _pictures(
         if picture.min() < picture.max():
             seen.append(id_)
             yield picture
+
+
+def _thumbnails(
+    challenge: Challenge, dataset: Dataset, ids: Sequence[str], workspace: Workspace
+) -> tuple[list[str], Float32Array]:
+    """Return which samples' thumbnails show anything, and the pattern of each."""
+    pattern_of: dict[str, Float32Array] = {}
+    for done, id_ in enumerate(ids, 1):
+        pattern = thumbnails.describe(challenge.duplicates.picture(dataset.sample(id_)))
+        if pattern is not None:
+            pattern_of[id_] = pattern
+        workspace.progress.update(done, len(ids), "pictures")
+    patterns = np.array([*pattern_of.values()], np.float32)
+    return [*pattern_of], patterns.reshape(-1, thumbnails.ROWS * thumbnails.COLUMNS)
 
 
 def _join(train: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:

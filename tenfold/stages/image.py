@@ -12,7 +12,7 @@ from pathlib import Path
 from tenfold.challenges import Challenge, SourceSample, load_recipe
 from tenfold.data.arrays import Arrays, ByteArray
 from tenfold.errors import RecipeError, SourceError, StoreError
-from tenfold.recipe import Json
+from tenfold.recipe import DataOptions, Json
 from tenfold.reports.page import Page, Picture
 from tenfold.reports.panels import write_png
 from tenfold.stages.context import OK, Context, read_reference
@@ -160,11 +160,11 @@ def predict_images(
         Rejected: a file is not what the challenge's source has, and why.
     """
     challenge = model.context.challenge
-    samples = _samples(challenge, files)
+    samples, options = _samples(challenge, files), model.context.recipe.data
     ensemble = Ensemble(model.context, model.members, model.choice)
     gallery = _Gallery(model)
     for first in range(0, len(samples), _TOGETHER):
-        some = _Images(challenge, samples[first : first + _TOGETHER])
+        some = _Images(challenge, samples[first : first + _TOGETHER], options)
         for id_, prediction in ensemble.predict(some, list(some.found), _silent):
             arrays = some.sample(id_)
             drawn = dict(challenge.drawing.overlay(arrays, prediction, truth=False))
@@ -205,10 +205,16 @@ class _Images:
     Args:
         challenge: whose reader knows them.
         found: as many as fit in memory.
+        options: the recipe's `data` section.
     """
 
-    def __init__(self, challenge: Challenge, found: Sequence[SourceSample]) -> None:
-        packed = (challenge.reader.pack(sample, None) for sample in found)
+    def __init__(
+        self,
+        challenge: Challenge,
+        found: Sequence[SourceSample],
+        options: DataOptions,
+    ) -> None:
+        packed = (challenge.reader.pack(sample, None, options) for sample in found)
         self.found = {
             sample.id: pack.arrays for sample, pack in zip(found, packed, strict=True)
         }

@@ -6,18 +6,19 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from tenfold.challenges import Challenge, Packed, Scan, SourceSample
+from tenfold.challenges import Packed, ReaderPart, Scan, SourceSample
 from tenfold.data.dataset import CATALOGUE, PARTIALS, QUARANTINE, SHARDS, write_table
 from tenfold.data.files import read_json, sha256_of, write_json
 from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.data.sources import fingerprint, localise
 from tenfold.data.statistics import Channels, save_partials
 from tenfold.errors import Rejected, SourceError
-from tenfold.recipe import Json, digest_of
+from tenfold.recipe import DataOptions, Json, digest_of
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.entries import SUMMARY
 from tenfold.store import Workspace
@@ -45,7 +46,8 @@ def run(context: Context, source: str, strict: bool = False) -> Reference:
 
     def work(workspace: Workspace) -> None:
         with _source_folder(source, workspace) as folder:
-            _ingest(context.challenge, folder, channels, options, workspace)
+            reader = _Reader(context.challenge.reader, channels, recipe.data)
+            _ingest(reader, folder, options, workspace)
 
     return context.build(
         "ingest", "ingest", {"source": fingerprint(source)}, options, PARTS, work
@@ -61,19 +63,29 @@ def _source_folder(source: str, workspace: Workspace) -> Iterator[Path]:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _ingest(
-    challenge: Challenge,
-    folder: Path,
-    channels: Channels | None,
-    options: Json,
-    workspace: Workspace,
-) -> None:
-    scan = challenge.reader.scan(folder)
+@dataclass(frozen=True)
+class _Reader:
+    """A challenge's reader, and what the recipe tells it."""
+
+    part: ReaderPart
+    channels: Channels | None
+    options: DataOptions
+
+    def pack(self, sample: SourceSample) -> Packed | Rejected:
+        """Read and check a sample; a fault is a result like another."""
+        try:
+            return self.part.pack(sample, self.channels, self.options)
+        except Rejected as fault:
+            return fault
+
+
+def _ingest(reader: _Reader, folder: Path, options: Json, workspace: Workspace) -> None:
+    scan = reader.part.scan(folder, reader.options)
     rejected = list(scan.rejected)
     shards = list(_plan(scan, options["shard_samples"]))
     done = 0
     for name, samples in shards:
-        rows = _shard(challenge, name, samples, channels, workspace)
+        rows = _shard(reader, name, samples, workspace)
         rejected += [
             Rejected(fault["file"], fault["reason"]) for fault in rows["faults"]
         ]
@@ -106,10 +118,9 @@ def _chunks(
 
 
 def _shard(
-    challenge: Challenge,
+    reader: _Reader,
     name: str,
     samples: Sequence[SourceSample],
-    channels: Channels | None,
     workspace: Workspace,
 ) -> Json:
     """Pack one shard, unless an earlier attempt did, and return its rows."""
@@ -119,7 +130,7 @@ def _shard(
     rows: list[Json] = []
     faults: list[Json] = []
     packed: list[Packed] = []
-    for sample, outcome in _pack_all(challenge, samples, channels):
+    for sample, outcome in _pack_all(reader, samples):
         if isinstance(outcome, Rejected):
             faults.append({"file": outcome.file, "reason": outcome.reason})
             workspace.progress.log("rejected", **faults[-1])
@@ -130,8 +141,8 @@ def _shard(
     partials = [p.partials for p in packed if p.partials is not None]
 
     def save(folder: Path) -> None:
-        if channels is not None and partials:
-            save_partials(folder / PARTIALS, channels.names, partials)
+        if reader.channels is not None and partials:
+            save_partials(folder / PARTIALS, reader.channels.names, partials)
 
     write_shard(directory, [p.arrays for p in packed], content, save)
     workspace.persist(
@@ -141,30 +152,23 @@ def _shard(
 
 
 def _pack_all(
-    challenge: Challenge, samples: Sequence[SourceSample], channels: Channels | None
+    reader: _Reader, samples: Sequence[SourceSample]
 ) -> Iterator[tuple[SourceSample, Packed | Rejected]]:
     """Pack in threads: decompression and array arithmetic release the lock."""
-    reader = challenge.reader
-
-    def pack(sample: SourceSample) -> Packed | Rejected:
-        try:
-            return reader.pack(sample, channels)
-        except Rejected as fault:
-            return fault
-
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        yield from zip(samples, pool.map(pack, samples), strict=True)
+        yield from zip(samples, pool.map(reader.pack, samples), strict=True)
 
 
 def _row(sample: SourceSample, shard: str, row: int, packed: Packed) -> Json:
     file = next(iter(sample.files.values()))
+    content = {role: sha256_of(path) for role, path in sample.files.items()}
     return {
         "id": sample.id,
         "split": sample.split,
         "shard": shard,
         "row": row,
         "source": file.name,
-        "checksum": digest_of({r: sha256_of(f) for r, f in sample.files.items()}),
+        "checksum": digest_of(content | dict(sample.labels)),
         **packed.columns,
     }
 

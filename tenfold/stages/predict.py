@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from tenfold.challenges import DecisionPart
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import (
     CATALOGUE,
@@ -37,9 +38,10 @@ PARTS = ("model", "decision")
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """One trained fold that takes part, with its weight in its role's average.
+    """One trained fold that takes part.
 
     Attributes:
+        weight: in the mean of its model's folds.
         weights: file of other weights than those in use, where that is asked for.
     """
 
@@ -68,9 +70,11 @@ def run(
     options = context.recipe.predict
     if not 0 <= worker < options.workers:
         raise RecipeError(f"no worker {worker}; predict.workers is {options.workers}")
-    label = f"predict, worker {worker + 1} of {options.workers}"
-    check_device(context.recipe.profile("predict"), label)
     data, tuned = context.entry(dataset), context.entry(decision)
+    # A second round is told from the first by whose decision it follows.
+    label = tuned.manifest["label"].replace("tune", "predict", 1)
+    label += f", worker {worker + 1} of {options.workers}"
+    check_device(context.recipe.profile("predict"), label)
     if tuned.inputs["dataset"] != data.address:
         raise StoreError(
             f"the decision's models were trained on {tuned.inputs['dataset']}, and"
@@ -93,12 +97,17 @@ def run(
 
 
 def open_members(context: Context, decided: Json) -> list[EnsembleMember]:
-    """Open every trained fold that the decision gives a weight above 0."""
-    weigh = context.challenge.decision.member_weight
+    """Open every trained fold that the decision gives a weight above 0.
+
+    Folds of one model come one after the other.
+    """
+    part, choice = context.challenge.decision, decided["choice"]
     members = []
     for row in decided["members"]:
+        if part.model_weight(choice, row["model"]) <= 0:
+            continue
         for fold, address in sorted(row["folds"].items(), key=lambda i: int(i[0])):
-            weight = weigh(decided["choice"], row["model"], int(fold))
+            weight = part.fold_weight(choice, row["model"], int(fold))
             if weight <= 0:
                 continue
             try:
@@ -114,9 +123,12 @@ def open_members(context: Context, decided: Json) -> list[EnsembleMember]:
 class Ensemble:
     """Members that decide together, each loaded when its turn comes.
 
+    Outputs are averaged over the folds of a model, and what a model concludes from
+    that over the models of a role: two sums a sample, however many members there are.
+
     Args:
         context: recipe and store.
-        members: with their weights.
+        members: with their weights; those of one model follow each other.
         choice: the challenge's part of the decision.
     """
 
@@ -138,36 +150,57 @@ class Ensemble:
             tell: called after each member × sample.
         """
         averages: dict[str, dict[str, Average]] = {id_: {} for id_ in ids}
-        for member in self.members:
-            for id_, outputs in self._outputs(member, samples, ids):
-                average = averages[id_].setdefault(member.role, Average())
-                average.add(self._contribution(outputs), member.weight)
-                tell()
+        for model, members in itertools.groupby(self.members, lambda m: m.model):
+            folds = list(members)
+            means = self._means(folds, samples, ids, tell)
+            weight = self._part.model_weight(self._choice, model)
+            for id_ in ids:
+                average = averages[id_].setdefault(folds[0].role, Average())
+                mean = means.pop(id_).result()
+                average.add(self._part.conclude(mean, model, self._choice), weight)
         for id_ in ids:
             yield id_, self._decide(samples.sample(id_), averages.pop(id_))
+
+    def _means(
+        self,
+        members: Sequence[EnsembleMember],
+        samples: Samples,
+        ids: Sequence[str],
+        tell: Callable[[], None],
+    ) -> dict[str, Average]:
+        """Return the mean of a model's folds, a sample each."""
+        means = {id_: Average() for id_ in ids}
+        for member in members:
+            for id_, outputs in self._outputs(member, samples, ids):
+                contribution = self._part.contribute(outputs, self._choice)
+                means[id_].add(contribution, member.weight)
+                tell()
+        return means
 
     def alone(
         self, member: EnsembleMember, samples: Samples, ids: Sequence[str]
     ) -> Iterator[tuple[str, Arrays]]:
         """Yield the prediction of each sample, in order, by one member only."""
         for id_, outputs in self._outputs(member, samples, ids):
+            contribution = self._part.contribute(outputs, self._choice)
             average = Average()
-            average.add(self._contribution(outputs), 1.0)
+            average.add(
+                self._part.conclude(contribution, member.model, self._choice), 1.0
+            )
             yield id_, self._decide(samples.sample(id_), {member.role: average})
 
     def describe(self, prediction: Arrays, arrays: Arrays) -> Mapping[str, float]:
         """Summarise the prediction of a sample as numbers."""
-        part = self._context.challenge.decision
-        return part.describe(prediction, arrays, self._choice)
+        return self._part.describe(prediction, arrays, self._choice)
 
-    def _contribution(self, outputs: Arrays) -> Arrays:
-        """Return what a member's outputs of one sample add to the average."""
-        return self._context.challenge.decision.contribute(outputs, self._choice)
+    @property
+    def _part(self) -> DecisionPart:
+        return self._context.challenge.decision
 
     def _decide(self, arrays: Arrays, averages: Mapping[str, Average]) -> Arrays:
         """Return the prediction of a sample from the averages of each role."""
         means = {role: average.result() for role, average in averages.items()}
-        return self._context.challenge.decision.decide(means, arrays, self._choice)
+        return self._part.decide(means, arrays, self._choice)
 
     def _outputs(
         self, member: EnsembleMember, samples: Samples, ids: Sequence[str]

@@ -18,7 +18,7 @@ from tenfold.reports.site import SitePage, write_site
 from tenfold.stages.context import OK, Context, Reference
 from tenfold.stages.entries import DECISION, GALLERY, LEADERBOARD, SCORES
 from tenfold.stages.pages import HEADLINE, page_path, show
-from tenfold.stages.pages.evaluate import board_rows
+from tenfold.stages.pages.evaluate import board_rows, score_name
 from tenfold.stages.pages.preview import pictures_of
 from tenfold.store import Entry, Store
 
@@ -30,6 +30,7 @@ _NAMES = {
     "group": "groups",
     "split": "folds",
     "tune": "decision",
+    "select": "pseudo-labels",
     "submit": "submission",
     "preview": "preview",
 }
@@ -40,10 +41,13 @@ GROUPS = {
     "train": "Training",
     "evaluate": "Models",
     "tune": "Decision",
+    "select": "Pseudo-labels",
     "submit": "Submission",
     "preview": "Submission",
 }
 _ORDER = tuple(GROUPS)
+#: Stages as the graph has them; predict has no page.
+_IN_ORDER = (*_ORDER[:6], "predict", *_ORDER[6:])
 #: Test samples on the first page, and their own views beside the prediction.
 _SHOWN, _VIEWS = 3, 2
 
@@ -84,6 +88,7 @@ class RunRecord:
 
     def write(self, directory: Path) -> None:
         """Write the record, and name every result for the verbs of the stages."""
+        # In order of their labels, so that the last of two rounds keeps the name.
         for task in self.tasks:
             if task.status == OK:
                 name = _NAMES.get(task.stage, _slug(task.label))
@@ -110,9 +115,10 @@ def read_run(directory: Path) -> RunRecord:
 
 def run_code(challenge: str) -> str:
     """Return the version of all code that a run's results depend on."""
-    parts = ("reader", "duplicates", "strata", "model", "scoring", "decision")
     found = find_challenge(challenge)
-    modules = [found.module(part) for part in (*parts, "submission", "drawing")]
+    parts = ["reader", "duplicates", "strata", "model", "scoring", "decision"]
+    parts += ["submission", "drawing", *(["pseudo"] if found.has("pseudo") else [])]
+    modules = [found.module(part) for part in parts]
     stages = [f"tenfold.stages.{stage}" for stage in (*_ORDER, "predict", "judge")]
     pages = [f"tenfold.stages.pages.{stage}" for stage in _ORDER]
     return code_version([*modules, *stages, *pages, "tenfold.stages.report"])
@@ -156,18 +162,25 @@ def headline(run: RunRecord) -> Headline:
         naive=scores["naive"],
         baseline=scores["baseline"]["honest"],
         rule=scores["baseline"]["name"],
-        optimistic=optimism(scores["selected_on_fold"]),
+        optimistic=optimism(scores),
         statement=tuned.json(DECISION)["statement"],
         board=board.json(LEADERBOARD),
         truth=judged,
     )
 
 
-def optimism(models: Sequence[str]) -> str:
-    """Say which models chose their epoch on the fold they are scored on."""
-    if not models:
-        return ""
-    return f"optimistic: {', '.join(models)} chose the epoch on the fold itself"
+def optimism(scores: Json) -> str:
+    """Say which models are scored too well, and why, or nothing."""
+    reasons = {
+        "selected_on_fold": "chose the epoch on the fold itself",
+        "pseudo_labelled": "learnt from labels by models that saw every fold",
+    }
+    said = [
+        f"{', '.join(scores[key])} {reason}"
+        for key, reason in reasons.items()
+        if scores[key]
+    ]
+    return f"optimistic: {'; '.join(said)}" if said else ""
 
 
 def write_report(run: RunRecord, directory: Path) -> Path:
@@ -229,7 +242,8 @@ def _overview(run: RunRecord, context: Context) -> Page:
     page.table(_scores(found), "Scores of the ensemble, and what they stand beside.")
     _predicted(page, run, context)
     page.section("Models", "Cross-validated, best first.")
-    page.table(board_rows(list(found.board), found.monitor), bars=[found.monitor])
+    board = list(found.board)
+    page.table(board_rows(board), bars=[score_name(board)])
     if found.truth and found.truth["members"]:
         _truth(page, found.truth, found.monitor)
     page.section("Time", "Of the work itself, when it was done.")
@@ -302,9 +316,9 @@ def _truth(page: Page, truth: Json, monitor: str) -> None:
 def strip(tasks: Sequence[Reference]) -> list[tuple[str, str, str]]:
     """Return (stage, status, remark) of every stage, in order."""
     rows = []
-    for stage in ("ingest", "group", "split", "train", "evaluate", "tune", "predict"):
+    for stage in _IN_ORDER:
         rows += _stage_row(stage, tasks)
-    return rows + _stage_row("submit", tasks) + _stage_row("preview", tasks)
+    return rows
 
 
 def _stage_row(stage: str, tasks: Sequence[Reference]) -> list[tuple[str, str, str]]:
@@ -342,5 +356,4 @@ def times(run: RunRecord, context: Context) -> list[dict[str, object]]:
         if task.status == OK:
             worked = _worked(context, context.entry(task))
             row["seconds"] = round(row["seconds"] + worked, 1)
-    order = [*_ORDER[:6], "predict", *_ORDER[6:]]
-    return [rows[stage] for stage in order if stage in rows]
+    return [rows[stage] for stage in _IN_ORDER if stage in rows]

@@ -170,8 +170,8 @@ def _finished(place: Path, row: LoggedRun) -> LoggedRun:
         if value is None
     ]
     remarks = [f"no {' and '.join(lacking)}: not in {record.store}"] if lacking else []
-    if tuned and tuned["selected_on_fold"]:
-        remarks.append(optimism(tuned["selected_on_fold"]))
+    if tuned and optimism(tuned):
+        remarks.append(optimism(tuned))
     return replace(
         row,
         honest=tuned["honest"] if tuned else None,

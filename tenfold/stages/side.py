@@ -81,18 +81,16 @@ class Side:
         return [pl.read_parquet(entry.path / HISTORY) for entry in entries]
 
     def averages(self, id_: str) -> Mapping[str, Arrays]:
-        """Return the weighted means of a sample's out-of-fold outputs, by role."""
+        """Return the weighted means of what models conclude out-of-fold, by role."""
         part, choice = self.context.challenge.decision, self.decision["choice"]
         sums: dict[str, Average] = {}
         for row in self.decision["members"]:
-            weight = sum(
-                part.member_weight(choice, row["model"], int(fold))
-                for fold in row["folds"]
-            )
+            model = row["model"]
+            weight = part.model_weight(choice, model)
             if weight > 0:
-                outputs = self.outputs[id_][row["model"]]
+                contribution = part.contribute(self.outputs[id_][model], choice)
                 average = sums.setdefault(row["role"], Average())
-                average.add(part.contribute(outputs, choice), weight)
+                average.add(part.conclude(contribution, model, choice), weight)
         return {role: average.result() for role, average in sums.items()}
 
     def decide(self, id_: str) -> Arrays:

@@ -48,7 +48,7 @@ def _split(
     used = table.filter("kept")
     group_of = used["group"].to_numpy()
     labels = used["stratum"].to_list()
-    fold = assign(group_of, labels, options.k, seed)
+    fold = assign(group_of, labels, options.k, seed, options.method)
     placed = used.select("id").with_columns(fold=pl.Series(fold))
     table = table.join(placed, on="id", how="left").sort("id")
     table = table.with_columns(pl.col("fold").fill_null(NO_FOLD)).drop("kept", "size")
@@ -58,7 +58,9 @@ def _split(
     write_table(workspace.path / FOLDS, table)
     write_json(workspace.path / PROOF, folds.proof())
     summary = _summarise(challenge, catalogue, table, options.k)
-    summary["random_split"] = random_leak(group_of, labels, options.k, seed)
+    summary["random_split"] = random_leak(
+        group_of, labels, options.k, seed, options.method
+    )
     summary["statement"] = _statement(table, grouped)
     write_json(workspace.path / SUMMARY, summary)
 

@@ -32,6 +32,7 @@ def run(
     model: str,
     fold: int,
     resume: Resume = "auto",
+    pseudo: Reference | None = None,
 ) -> Reference:
     """Train a member on all folds but one.
 
@@ -43,13 +44,14 @@ def run(
         fold: the one held out.
         resume: `auto` goes on from a checkpoint if there is one, `must` refuses to
             start over, `never` starts over.
+        pseudo: from select, for a member that learns from pseudo-labels.
 
     Returns:
         A reference; with status failed if the recipe allows failed folds and the
         failure is one that would come again.
     """
     label = f"train {model}, fold {fold}"
-    job = open_fold(context, dataset, folds, model, fold, label)
+    job = open_fold(context, dataset, folds, model, fold, label, pseudo)
 
     started = time.monotonic()
     try:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
-from tenfold.errors import LeakError, TrainingError
+from tenfold.errors import LeakError, RecipeError, TrainingError
 from tenfold.folds import FoldTable
-from tenfold.recipe import Json
+from tenfold.recipe import Json, Recipe
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.entries import (
     DECISION,
@@ -23,7 +23,11 @@ PARTS = ("decision", "scoring")
 
 
 def run(
-    context: Context, dataset: Reference, folds: Reference, leaderboard: Reference
+    context: Context,
+    dataset: Reference,
+    folds: Reference,
+    leaderboard: Reference,
+    round_number: int = 1,
 ) -> Reference:
     """Choose how the models' outputs become predictions.
 
@@ -32,30 +36,54 @@ def run(
         dataset: from ingest.
         folds: from split; their proof is checked.
         leaderboard: from the last evaluate; it names every trained fold.
+        round_number: 2 decides again, with what was trained on pseudo-labels.
     """
     recipe = context.recipe
     data, split = context.entry(dataset), context.entry(folds)
     board = context.entry(leaderboard)
+    rows = _of_round(recipe, board.json(LEADERBOARD), round_number)
     table = open_folds(split, data)
     options = section(getattr(recipe, "tune"))  # noqa: B009
 
     def work(workspace: Workspace) -> None:
-        held_out = HeldOut(
-            context.store, Dataset(data.path), table, board.json(LEADERBOARD)
-        )
+        held_out = HeldOut(context.store, Dataset(data.path), table, rows)
         result = context.challenge.decision.tune(
             recipe,
             held_out,
             lambda done: workspace.progress.update(done, len(held_out), "samples"),
         )
-        _write(workspace, result, board.json(LEADERBOARD))
+        _write(workspace, result, rows)
 
     inputs = {
         "dataset": data.address,
         "folds": split.address,
         "leaderboard": board.address,
     }
-    return context.build("tune", "tune", inputs, options, PARTS, work)
+    label = "tune" if len(recipe.rounds) == 1 else f"tune, round {round_number}"
+    options["members"] = sorted(row["model"] for row in rows)
+    return context.build("tune", label, inputs, options, PARTS, work)
+
+
+def _of_round(recipe: Recipe, board: Sequence[Json], number: int) -> list[Json]:
+    """Return the rows of the members that decide in a round.
+
+    Raises:
+        RecipeError: there is no such round.
+        TrainingError: a member is missing.
+    """
+    if number not in recipe.rounds:
+        raise RecipeError(
+            f"recipe {recipe.name} has no round {number}; it has {len(recipe.rounds)}"
+        )
+    by_model = {row["model"]: row for row in board}
+    names = [member.name for member in recipe.of_round(number)]
+    missing = [name for name in names if name not in by_model]
+    if missing:
+        raise TrainingError(
+            f"{missing[0]} is not on the leaderboard; give tune that of the last"
+            " evaluate"
+        )
+    return [by_model[name] for name in names]
 
 
 def _write(workspace: Workspace, result: Json, board: Sequence[Json]) -> None:
@@ -72,7 +100,8 @@ def _write(workspace: Workspace, result: Json, board: Sequence[Json]) -> None:
     write_json(workspace.path / DECISION, decision)
     shown = ("honest", "naive", "baseline", "curves", "effects")
     scores = {name: result[name] for name in shown}
-    scores["selected_on_fold"] = [r["model"] for r in board if r["selected_on_fold"]]
+    for reason in ("selected_on_fold", "pseudo_labelled"):
+        scores[reason] = [row["model"] for row in board if row[reason]]
     write_json(workspace.path / SCORES, scores)
 
 

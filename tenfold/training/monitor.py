@@ -36,11 +36,13 @@ def monitor_of(name: str) -> Monitor:
     """Return what a recipe's `monitor` means.
 
     Args:
-        name: `score`, `loss`, or a figure of the scorer, with or without `val/`. The
-            loss is minimised, and whatever has a minus before its name.
+        name: `score`, `loss`, or a figure of the scorer, with or without `val/`. A
+            sign before it says which way is better: minus, lower; plus, higher.
+            Without one, the loss is minimised and all else is not.
     """
-    figure = name.removeprefix("-").removeprefix("val/")
-    return Monitor(figure, name.startswith("-") or figure == "loss")
+    sign = name[:1] if name.startswith(("+", "-")) else ""
+    figure = name.removeprefix(sign).removeprefix("val/")
+    return Monitor(figure, sign == "-" or (figure == "loss" and not sign))
 
 
 def check_figure(monitor: Monitor, figures: Iterable[str]) -> None:

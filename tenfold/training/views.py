@@ -13,7 +13,7 @@ from torch import Tensor
 
 #: A network as inference sees it: planes (N, C, H, W) to probabilities (N, ..., H, W).
 See = Callable[[Tensor], Tensor]
-ViewsName = Literal["none", "flips", "dihedral"]
+ViewsName = Literal["none", "horizontal", "mirrors", "flips", "dihedral"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,20 @@ class View:
 _BOTH = (False, True)
 _FLIPS = tuple(View(False, rows, columns) for rows in _BOTH for columns in _BOTH)
 _TURNED = tuple(View(True, rows, columns) for rows in _BOTH for columns in _BOTH)
+#: As it is, left-right, up-down; the published clouds system's TTA2 and TTA3.
+_MIRRORS = (View(), View(left_right=True), View(upside_down=True))
+_VIEWS: dict[ViewsName, tuple[View, ...]] = {
+    "none": _MIRRORS[:1],
+    "horizontal": _MIRRORS[:2],
+    "mirrors": _MIRRORS,
+    "flips": _FLIPS,
+    "dihedral": _FLIPS + _TURNED,
+}
 
 
 def views_of(name: ViewsName) -> tuple[View, ...]:
     """Return the views of a recipe's `tta`, the sample as it is first."""
-    return {"none": _FLIPS[:1], "flips": _FLIPS, "dihedral": _FLIPS + _TURNED}[name]
+    return _VIEWS[name]
 
 
 def mean_over_views(see: See, planes: Tensor, views: Sequence[View]) -> Tensor:

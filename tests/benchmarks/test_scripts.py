@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import channel_statistics, feed, grouping, ingest, overhead, predict
+from benchmarks import (
+    channel_statistics,
+    codec,
+    feed,
+    grouping,
+    ingest,
+    overhead,
+    predict,
+)
 from benchmarks.__main__ import SUBJECTS
 from benchmarks.sample import tiles
 from benchmarks.table import COLUMNS
@@ -28,7 +36,7 @@ def check(rows):
         assert row["ratio"] is None or row["ratio"] > 0
 
 
-@pytest.mark.parametrize("module", [feed, channel_statistics, ingest])
+@pytest.mark.parametrize("module", [feed, channel_statistics, ingest, codec])
 def test_both_ways_agree_and_are_measured(module):
     check(module.rows(quick=True))
 
@@ -64,9 +72,15 @@ def test_both_ways_predict_the_same(tmp_path):
         predict.agree(tmp_path, 2, 2)
 
 
+def test_the_comparison_would_notice_another_code(monkeypatch):
+    monkeypatch.setattr(codec.plain, "encode_mask", lambda _: "1 1")
+    with pytest.raises(AssertionError):
+        codec.rows(quick=True)
+
+
 def test_all_subjects_are_run():
-    named = {"feed", "channel_statistics", "ingest", "grouping", "predict", "overhead"}
-    assert named == set(SUBJECTS)
+    named = {"feed", "channel_statistics", "ingest", "grouping", "predict"}
+    assert named | {"codec", "overhead"} == set(SUBJECTS)
 
 
 @pytest.mark.slow

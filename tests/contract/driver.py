@@ -9,6 +9,7 @@ from tenfold.stages import (
     ingest,
     predict,
     preview,
+    select,
     split,
     submit,
     train,
@@ -46,21 +47,32 @@ def run_stages(context: Context, source: str) -> Finished:
     data = tasks["ingest"] = ingest.run(context, source)
     tasks["group"] = group.run(context, data)
     folds = tasks["split"] = split.run(context, data, tasks["group"])
-    board = None
-    for member in recipe.members:
-        trained = []
-        for fold in range(recipe.split.k):
-            done = train.run(context, data, folds, member.name, fold)
-            tasks[f"train {member.name} {fold}"] = done
-            trained.append(done)
-        board = evaluate.run(context, data, folds, member.name, trained, board)
-        tasks[f"evaluate {member.name}"] = board
-    tasks["tune"] = tune.run(context, data, folds, board)
-    parts = []
-    for worker in range(recipe.predict.workers):
-        done = predict.run(context, data, tasks["tune"], worker)
-        tasks[f"predict {worker}"] = done
-        parts.append(done)
+    board, labels = None, None
+    for number in recipe.rounds:
+        last = number == len(recipe.rounds)
+        early = "" if last else f"round {number} "
+        for member in recipe.trained_in(number):
+            board = _model(run, data, folds, member.name, board, labels)
+        tuned = tune.run(context, data, folds, board, number)
+        tasks[f"{early}tune"] = tuned
+        parts = []
+        for worker in range(recipe.predict.workers):
+            done = predict.run(context, data, tuned, worker)
+            tasks[f"{early}predict {worker}"] = done
+            parts.append(done)
+        if not last:
+            labels = tasks["select"] = select.run(context, data, parts)
     tasks["submit"] = submit.run(context, data, parts)
     tasks["preview"] = preview.run(context, data, tasks["submit"])
     return run
+
+
+def _model(run, data, folds, name, board, labels):
+    trained = []
+    for fold in range(run.context.recipe.split.k):
+        done = train.run(run.context, data, folds, name, fold, pseudo=labels)
+        run.tasks[f"train {name} {fold}"] = done
+        trained.append(done)
+    board = evaluate.run(run.context, data, folds, name, trained, board)
+    run.tasks[f"evaluate {name}"] = board
+    return board

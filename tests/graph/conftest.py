@@ -95,16 +95,16 @@ class Graph:
         }
 
     def custom_jobs(self, stage):
-        """Default job specs of a stage's tasks that are launchers of custom jobs."""
-        found = []
+        """Default job specs, by name, of a stage's tasks that launch custom jobs."""
+        found = {}
         for name, component in self.spec["components"].items():
             if name.removeprefix("comp-").rstrip("0123456789").rstrip("-") != stage:
                 continue
             given = component["inputDefinitions"]["parameters"]
             if "worker_pool_specs" in given:
-                found.append(
-                    {name: value.get("defaultValue") for name, value in given.items()}
-                )
+                found[name] = {
+                    key: value.get("defaultValue") for key, value in given.items()
+                }
         return found
 
 

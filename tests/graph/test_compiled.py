@@ -24,24 +24,35 @@ EVERY_RECIPE = pytest.mark.parametrize(("challenge", "recipe"), RECIPES)
 
 @EVERY_FILE
 def test_every_stage_waits_for_what_it_reads(graph, challenge, recipe, target):
-    members = load_recipe(challenge, recipe).members
+    chosen = load_recipe(challenge, recipe)
     made = graph(challenge, recipe, target)
     loops = sorted(
         (name for name in made.tasks if name.startswith("for-loop")),
         key=lambda name: int(name.rpartition("-")[2]),
     )
-    trains, (predict,) = loops[: len(members)], loops[len(members) :]
-    boards = ["evaluate", *(f"evaluate-{n}" for n in range(2, len(members) + 1))]
+    boards = [f"evaluate{end}" for end in numbered(len(chosen.members))]
     wanted = {("ingest", "group"), ("group", "split"), ("ingest", "split")}
-    for train, board in zip(trains, boards, strict=True):
-        wanted |= {("ingest", train), ("split", train), (train, board)}
-        wanted |= {("ingest", board), ("split", board)}
     wanted |= set(itertools.pairwise(boards))
-    wanted |= {(boards[-1], "tune"), ("ingest", "tune"), ("split", "tune")}
-    wanted |= {("tune", predict), ("ingest", predict)}
-    wanted |= {(predict, "submit"), ("ingest", "submit")}
+    for number, tune in zip(chosen.rounds, ("tune", "tune-2"), strict=False):
+        for _ in chosen.trained_in(number):
+            train, board = loops.pop(0), boards.pop(0)
+            wanted |= {("ingest", train), ("split", train), (train, board)}
+            wanted |= {("ingest", board), ("split", board)}
+            if number == 2:
+                wanted.add(("select", train))
+        predict = loops.pop(0)
+        wanted |= {(board, tune), ("ingest", tune), ("split", tune)}
+        wanted |= {(tune, predict), ("ingest", predict)}
+        follows = "submit" if number == len(chosen.rounds) else "select"
+        wanted |= {(predict, follows), ("ingest", follows)}
     wanted |= {("submit", "preview"), ("ingest", "preview")}
+    assert not loops
     assert made.edges() == wanted
+
+
+def numbered(count):
+    """What KFP appends to the names of tasks of one kind."""
+    return ["", *(f"-{n}" for n in range(2, count + 1))]
 
 
 @EVERY_FILE
@@ -58,9 +69,10 @@ def test_loops_are_over_folds_and_workers(graph, challenge, recipe, target):
         if "parameterIterator" in task
     ]
     folds = list(range(chosen.split.k))
-    numbers = ["", *(f"-{n}" for n in range(2, len(chosen.members) + 1))]
-    wanted = [(f"train{n}", folds, chosen.parallel_folds) for n in numbers]
-    wanted.append(("predict", list(range(chosen.predict.workers)), None))
+    members, rounds = len(chosen.members), len(chosen.rounds)
+    wanted = [(f"train{n}", folds, chosen.parallel_folds) for n in numbered(members)]
+    workers = list(range(chosen.predict.workers))
+    wanted += [(f"predict{n}", workers, None) for n in numbered(rounds)]
     assert sorted(loops) == sorted(wanted)
 
 
@@ -70,7 +82,7 @@ def test_images_are_those_of_the_stages(graph, challenge, recipe, target):
     made = graph(challenge, recipe, target)
     for step in steps_of(chosen):
         wanted = IMAGES.reference(kind_of(chosen, step.stage))
-        jobs = made.custom_jobs(step.stage)
+        jobs = made.custom_jobs(step.stage).values()
         found = [job["worker_pool_specs"][0]["container_spec"] for job in jobs]
         images = {spec["image_uri"] for spec in found}
         if not jobs:
@@ -78,9 +90,14 @@ def test_images_are_those_of_the_stages(graph, challenge, recipe, target):
         assert images == {wanted}, step
 
 
-def profile(recipe, stage):
-    name = {"train": "train", "predict": "predict"}.get(stage, "cpu")
-    if stage == "group" and recipe.groups.embedding.enabled:
+def profile(recipe, stage, task=""):
+    """What a stage's task asks for; trainings are numbered in the order they start."""
+    name = "predict" if stage == "predict" else "cpu"
+    if stage == "train":
+        number = int(task.rpartition("-")[2]) if task[-1].isdigit() else 1
+        rounds = [recipe.trained_in(each) for each in recipe.rounds]
+        name = [*itertools.chain(*rounds)][number - 1].profile
+    if stage == "group" and recipe.groups.needs_network:
         name = "group"
     return recipe.profile(name)
 
@@ -90,8 +107,8 @@ def test_a_cluster_gets_each_profile_whole(graph, challenge, recipe):
     chosen = load_recipe(challenge, recipe)
     made = graph(challenge, recipe, "kubeflow")
     for stage in {step.stage for step in steps_of(chosen)}:
-        asked = profile(chosen, stage)
         for name, container in made.of_stage(stage).items():
+            asked = profile(chosen, stage, name)
             resources, pod = container["resources"], made.kubernetes[name]
             assert resources["resourceCpuLimit"] == str(asked.cpu)
             assert resources["resourceMemoryLimit"] == f"{asked.memory_gb}G"
@@ -138,18 +155,21 @@ def test_vertex_gets_a_custom_job_for_each_gpu_and_plain_tasks_else(
     chosen = load_recipe(challenge, recipe)
     made = graph(challenge, recipe, "vertex")
     for stage in {step.stage for step in steps_of(chosen)}:
-        asked, jobs = profile(chosen, stage), made.custom_jobs(stage)
-        if asked.gpu is None:
-            assert jobs == []
-            for container in made.of_stage(stage).values():
+        jobs = made.custom_jobs(stage)
+        if not jobs:
+            for name, container in made.of_stage(stage).items():
+                asked = profile(chosen, stage, name)
+                assert asked.gpu is None
                 assert container["resources"]["cpuLimit"] == float(asked.cpu)
                 assert container["resources"]["memoryLimit"] == float(asked.memory_gb)
                 assert "accelerator" not in container["resources"]
             continue
-        assert jobs
-        directories = {job["base_output_directory"] for job in jobs}
-        assert len(directories) == len(jobs)
-        for job in jobs:
+        assert len(jobs) == len(made.of_stage(stage))
+        if stage == "train":
+            directories = {job["base_output_directory"] for job in jobs.values()}
+            assert len(directories) == len(jobs)
+        for name, job in jobs.items():
+            asked = profile(chosen, stage, name)
             (pool,) = job["worker_pool_specs"]
             machine = pool["machine_spec"]
             assert machine["accelerator_type"] == asked.gpu

@@ -17,10 +17,10 @@ from tenfold.recipe import EmbeddingSearch, OverlapSearch
 OPTIONS = EmbeddingSearch(enabled=True, threshold=0.97, network="net", probes=3)
 
 
-def searched(recall=None, blank=0):
+def searched(recall=None, blank=0, options=OPTIONS):
     index = "exact" if recall is None else "approximate"
     found = Similar(np.zeros((5, 2), np.int64), np.ones(5), index, recall)
-    return of_embeddings(OPTIONS, 200, blank, found)
+    return of_embeddings(options, 200, blank, found)
 
 
 def test_only_a_search_of_every_pair_is_complete():
@@ -38,6 +38,25 @@ def test_the_exact_claim_is_of_the_threshold_alone():
         searched(blank=7)
     )
     assert "All 193 samples were compared with each other" in method(searched(blank=7))
+
+
+def test_thumbnails_are_called_so_and_no_network_is_named():
+    options = EmbeddingSearch(enabled=True, threshold=0.98, network="thumbnail")
+    words = method(searched(blank=7, options=options))
+    assert words.startswith(
+        "Look-alikes: a correlation of at least 0.98 between grey thumbnails of 16 × 24"
+        " pixels. Thumbnails find copies"
+    )
+    assert "7 samples whose thumbnail is of one shade took no part." in words
+    assert "All 193 samples were compared with each other." in words
+    assert claim(searched(options=options)) == (
+        "No pair of samples with thumbnails that correlate by at least 0.98 crosses"
+        " folds."
+    )
+    recall = Recall(1000, 4, 400, 380, 900, 850)
+    assert "thumbnails that correlate by at least 0.98 crosses folds. The search" in (
+        claim(searched(recall, options=options))
+    )
 
 
 def test_a_measured_recall_travels_with_its_sample_and_interval():

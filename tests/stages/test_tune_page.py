@@ -42,6 +42,7 @@ def page_of(tmp_path):
             "naive": 0.72,
             "baseline": baseline,
             "selected_on_fold": [],
+            "pseudo_labelled": [],
             "curves": curves,
             "effects": effects,
         }

@@ -23,6 +23,10 @@ PLAIN = {"schedule": {"name": "none"}}
         ("val/accuracy", "accuracy", False),
         ("-rmse", "rmse", True),
         ("-val/rmse", "rmse", True),
+        ("+loss", "loss", False),
+        ("+val/loss", "loss", False),
+        ("+score", "score", False),
+        ("+val/rmse", "rmse", False),
     ],
 )
 def test_names(name, figure, minimised):
@@ -33,6 +37,7 @@ def test_a_gain_is_higher_the_better_and_no_number_is_the_worst():
     row = {"val/score": 0.25, "val/loss": 2.0, "val/odd": math.nan}
     assert monitor_of("score").gain(row) == 0.25
     assert monitor_of("loss").gain(row) == -2.0
+    assert monitor_of("+loss").gain(row) == 2.0
     assert monitor_of("odd").gain(row) == monitor_of("-odd").gain(row) == -math.inf
     assert monitor_of("loss").read(row) == 2.0
 
@@ -56,7 +61,14 @@ SCORES = [0.5, 0.9, 0.2, 0.3, 0.1]
 
 @pytest.mark.parametrize(
     ("monitor", "best"),
-    [("score", 2), ("loss", 3), ("accuracy", 2), ("-accuracy", 5), ("-score", 5)],
+    [
+        ("score", 2),
+        ("loss", 3),
+        ("+loss", 1),
+        ("accuracy", 2),
+        ("-accuracy", 5),
+        ("-score", 5),
+    ],
 )
 def test_the_best_epoch_is_that_of_the_figure(data, tmp_path, monitor, best):
     # A figure of the challenge is looked for at the start, which takes one.
@@ -87,6 +99,7 @@ def test_patience_waits_for_the_figure(data, tmp_path, monitor, epochs):
     [
         {"monitor": "dice_kelp"},
         {"monitor": "-val/dice_kelp"},
+        {"monitor": "+dice_kelp"},
         {"schedule": {"name": "plateau", "monitor": "dice_kelp"}},
     ],
 )

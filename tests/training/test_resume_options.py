@@ -18,6 +18,27 @@ FAMILIES = {
     "cosine-restarts": {"schedule": {"name": "cosine-restarts"}},
     "cyclic": {"schedule": {"name": "cyclic", "decay": 0.9}},
     "plateau": {"schedule": PLATEAU},
+    "plateau of a higher loss": {
+        "schedule": PLATEAU | {"monitor": "+loss", "minimum_rate": 0},
+        "monitor": "+loss",
+    },
+    "cosine by the epoch": {
+        "schedule": {"name": "cosine", "warmup": 0.3, "by_epoch": True}
+    },
+    "cosine by the epoch with swa": {
+        "schedule": {"name": "cosine", "by_epoch": True},
+        "swa": SWA,
+    },
+    "restarts by the epoch with a tail": {
+        "schedule": {
+            "name": "cosine-restarts",
+            "by_epoch": True,
+            "period_epochs": 2,
+            "tail": [[1, 0.01], [1, 0.005]],
+        }
+    },
+    "one cycle with a tail": {"schedule": {"tail": [[2, 0.003]]}},
+    "plateau with a tail": {"schedule": PLATEAU | {"tail": [[1, 0.003]]}},
     "accumulate": {"accumulate": 3},
     "swa": {"swa": SWA, "weights": "swa", "ema": 0.0},
     "swa with a plateau, ended early": {

@@ -3,9 +3,7 @@
 import math
 
 import pytest
-import torch
-from toy import ToyScorer, ToyTask
-from trainings import STEPS, fit
+from trainings import STEPS, epoch_rates, fit
 
 
 def one_cycle(peak, total, warmup, start_divisor, final_divisor):
@@ -149,6 +147,100 @@ def test_cosine_restarts(data, tmp_path, rates, period, factor, lengths):
     assert rates() == pytest.approx(expected, rel=1e-9)
 
 
+# Once an epoch ---------------------------------------------------------------------
+
+
+def half_cosine(peak, lowest, share):
+    return lowest + (peak - lowest) * (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_cosine_by_the_epoch_without_a_warm_up(data, tmp_path, groups, accumulate):
+    """As the published 2nd-place kelp system has it."""
+    schedule = {"name": "cosine", "warmup": 0, "by_epoch": True}
+    options = {"epochs": 5, "learning_rate": 0.01, "accumulate": accumulate}
+    fitted, _ = fit(data, tmp_path, schedule=schedule, **options)
+    steps = -(-STEPS // accumulate)
+    expected = [half_cosine(0.01, 1e-7, epoch / 5) for epoch in range(5)]
+    taken = [group["lr"] for group in groups]
+    assert taken == pytest.approx([r for r in expected for _ in range(steps)], rel=1e-6)
+    assert [row["lr"] for row in fitted.history] == taken[::steps]
+
+
+def test_a_warm_up_by_the_epoch_is_a_share_of_epochs(data, tmp_path, rates):
+    schedule = {"name": "cosine", "warmup": 0.3, "start_divisor": 4, "by_epoch": True}
+    fit(data, tmp_path, epochs=7, learning_rate=0.01, schedule=schedule)
+    falling = [half_cosine(0.01, 1e-7, epoch / 5) for epoch in range(5)]
+    expected = [0.0025, 0.00625, *falling]
+    assert epoch_rates(rates) == pytest.approx(expected, rel=1e-6)
+
+
+def test_restarts_by_the_epoch(data, tmp_path, rates):
+    schedule = {"name": "cosine-restarts", "period_epochs": 2, "by_epoch": True}
+    fit(data, tmp_path, epochs=7, learning_rate=0.01, schedule=schedule)
+    shares = [0, 1 / 2, 0, 1 / 4, 2 / 4, 3 / 4, 0]
+    expected = [half_cosine(0.01, 1e-7, share) for share in shares]
+    assert epoch_rates(rates) == pytest.approx(expected, rel=1e-9)
+
+
+def test_averaging_ends_a_schedule_that_is_moved_by_the_epoch(data, tmp_path, rates):
+    schedule = {"name": "cosine", "warmup": 0, "by_epoch": True}
+    swa = {"start": 0.5, "learning_rate": 0.001, "annealing_epochs": 2}
+    fit(data, tmp_path, epochs=8, learning_rate=0.01, schedule=schedule, swa=swa)
+    followed = [half_cosine(0.01, 1e-7, epoch / 8) for epoch in range(5)]
+    expected = [*followed, (followed[-1] + 0.001) / 2, 0.001, 0.001]
+    assert epoch_rates(rates) == pytest.approx(expected, rel=1e-6)
+
+
+# A tail ----------------------------------------------------------------------------
+
+#: Of the published 3rd-place clouds system: its segmentation networks' rates, from
+#: three periods of ten epochs and five epochs that follow, to the digits of its log.
+CLOUDS = {
+    "name": "cosine-restarts",
+    "period_epochs": 10,
+    "period_factor": 1,
+    "minimum_rate": 1e-6,
+    "by_epoch": True,
+    "tail": [[3, 1e-5], [2, 5e-6]],
+}
+CLOUDS_PERIOD = [
+    *(5.00e-4, 4.88e-4, 4.52e-4, 3.97e-4, 3.28e-4),
+    *(2.51e-4, 1.73e-4, 1.04e-4, 4.87e-5, 1.32e-5),
+]
+
+
+def test_the_published_rates_of_clouds(data, tmp_path, rates):
+    options = {"epochs": 35, "learning_rate": 5e-4, "validate_every": 35}
+    fit(data, tmp_path, schedule=CLOUDS, **options)
+    taken, tail = epoch_rates(rates), [1e-5] * 3 + [5e-6] * 2
+    exact = [half_cosine(5e-4, 1e-6, epoch / 10) for epoch in range(10)]
+    assert taken == pytest.approx([*exact * 3, *tail], rel=1e-9)
+    assert taken == pytest.approx([*CLOUDS_PERIOD * 3, *tail], rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["none", "onecycle", "cosine", "cosine-restarts", "cyclic", "plateau"]
+)
+def test_a_schedule_ends_before_its_tail(data, tmp_path, groups, name):
+    """It does what it would in a run of three epochs, and then nothing."""
+    options = {"learning_rate": 0.01, "optimiser": "sgd"}
+    fit(data, tmp_path / "1", epochs=3, schedule={"name": name}, **options)
+    alone = [(group["lr"], group["momentum"]) for group in groups]
+    groups.clear()
+    schedule = {"name": name, "tail": [[2, 0.003], [1, 0.02]]}
+    fitted, _ = fit(data, tmp_path / "2", epochs=6, schedule=schedule, **options)
+    taken = [(group["lr"], group["momentum"]) for group in groups]
+    assert taken[: 3 * STEPS] == alone
+    stays = alone[-1][1]
+    assert taken[3 * STEPS :] == [
+        *[(0.003, stays)] * (2 * STEPS),
+        *[(0.02, stays)] * STEPS,
+    ]
+    last = [row["lr"] for row in fitted.history][2:]
+    assert last == [alone[-1][0], 0.003, 0.003, 0.02]
+
+
 # Up and down -----------------------------------------------------------------------
 
 
@@ -169,103 +261,6 @@ def test_cyclic(data, tmp_path, groups, rates, up, down, decay):
     assert rates() == pytest.approx(expected, rel=1e-6)
     expected = [0.9 - 0.1 * height for height in heights]
     assert momenta(groups, "adamw") == pytest.approx(expected, rel=1e-6)
-
-
-# Plateau ---------------------------------------------------------------------------
-
-
-class Scripted(ToyTask):
-    """Whose validations have the losses it is given, one an epoch."""
-
-    def __init__(self, losses):
-        super().__init__()
-        self._losses = list(losses)
-
-    def assess(self, model, batch):
-        outputs, _ = super().assess(model, batch)
-        # Two batches a validation.
-        loss = self._losses[0] if self._batches % 2 == 0 else self._losses.pop(0)
-        self._batches += 1
-        return outputs, torch.tensor(loss)
-
-    _batches = 0
-
-
-def epoch_rates(rates):
-    """Return the rate of each epoch, which is that of all its steps."""
-    taken = rates()
-    epochs = [taken[first : first + STEPS] for first in range(0, len(taken), STEPS)]
-    assert all(len(set(epoch)) == 1 for epoch in epochs)
-    return [epoch[0] for epoch in epochs]
-
-
-PLATEAU = {"name": "plateau", "factor": 0.5, "patience": 1}
-
-
-def test_a_loss_that_stays_lowers_the_rate_after_patience(data, tmp_path, rates):
-    losses = [1.0, 0.9, 0.95, 0.9, 0.89995, 0.92, 0.8, 0.7]
-    fit(
-        data,
-        tmp_path,
-        Scripted(losses),
-        epochs=8,
-        learning_rate=0.01,
-        schedule=PLATEAU,
-    )
-    # The best is the second's; two epochs without gain, and two more: less than a
-    # ten-thousandth is none.
-    halves = [0, 0, 0, 0, 1, 1, 2, 2]
-    expected = [0.01 * 0.5**times for times in halves]
-    assert epoch_rates(rates) == pytest.approx(expected)
-
-
-def test_a_loss_that_falls_keeps_the_rate(data, tmp_path, rates):
-    """The other direction would lower it at each falling loss."""
-    losses = [1 / epoch for epoch in range(1, 9)]
-    fit(
-        data,
-        tmp_path,
-        Scripted(losses),
-        epochs=8,
-        learning_rate=0.01,
-        schedule=PLATEAU,
-    )
-    assert set(rates()) == {0.01}
-
-
-@pytest.mark.parametrize(
-    ("monitor", "scores", "halves"),
-    [
-        ("score", [0.1, 0.2, 0.3, 0.4, 0.5], [0, 0, 0, 0, 0]),
-        ("score", [0.5, 0.4, 0.3, 0.2, 0.1], [0, 0, 0, 1, 1]),
-        ("-accuracy", [0.5, 0.4, 0.3, 0.2, 0.1], [0, 0, 0, 0, 0]),
-        ("-accuracy", [0.1, 0.2, 0.3, 0.4, 0.5], [0, 0, 0, 1, 1]),
-    ],
-)
-def test_a_plateau_of_another_figure(data, tmp_path, rates, monitor, scores, halves):
-    # A figure of the challenge is looked for at the start, which takes one, too.
-    scripted = scores if monitor == "score" else [0.0, *scores]
-    scorer = ToyScorer(scripted=scripted)
-    schedule = PLATEAU | {"monitor": monitor}
-    fit(data, tmp_path, None, scorer, epochs=5, learning_rate=0.01, schedule=schedule)
-    assert epoch_rates(rates) == pytest.approx([0.01 * 0.5**n for n in halves])
-
-
-def test_the_rate_of_a_plateau_has_a_lowest(data, tmp_path, rates):
-    schedule = PLATEAU | {"patience": 0, "minimum_rate": 0.004}
-    task = Scripted([1.0] * 6)
-    fit(data, tmp_path, task, epochs=6, learning_rate=0.01, schedule=schedule)
-    expected = [0.01, 0.01, 0.005, 0.004, 0.004, 0.004]
-    assert epoch_rates(rates) == pytest.approx(expected)
-
-
-def test_only_validations_count_for_a_plateau(data, tmp_path, rates):
-    schedule = PLATEAU | {"patience": 0}
-    task = Scripted([1.0] * 3)
-    options = {"epochs": 6, "learning_rate": 0.01, "validate_every": 2}
-    fit(data, tmp_path, task, schedule=schedule, **options)
-    expected = [0.01, 0.01, 0.01, 0.01, 0.005, 0.005]
-    assert epoch_rates(rates) == pytest.approx(expected)
 
 
 # With weights averaged -------------------------------------------------------------

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tenfold.training.views import mean_over_views, views_of
 
+NAMES = ("none", "horizontal", "mirrors", "flips", "dihedral")
 FLIPS, DIHEDRAL = views_of("flips"), views_of("dihedral")
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
@@ -24,12 +25,12 @@ def same(a, b):
     return a.shape == b.shape and bool((a == b).all())
 
 
-def test_there_are_one_four_and_eight_views_all_different():
-    assert [len(views_of(n)) for n in ("none", "flips", "dihedral")] == [1, 4, 8]
+def test_there_are_one_to_eight_views_all_different():
+    assert [len(views_of(n)) for n in NAMES] == [1, 2, 3, 4, 8]
     seen = [view.apply(numbered(3, 3)) for view in DIHEDRAL]
     for a, b in itertools.combinations(seen, 2):
         assert not same(a, b)
-    for name in ("none", "flips", "dihedral"):
+    for name in NAMES:
         assert same(views_of(name)[0].apply(numbered(2, 3)), numbered(2, 3))
 
 
@@ -49,6 +50,31 @@ def test_the_four_are_the_mirrorings():
     wanted = (planes, planes.flip(-1), planes.flip(-2), planes.flip(-1, -2))
     for view in FLIPS:
         assert sum(same(view.apply(planes), other) for other in wanted) == 1
+
+
+def test_each_name_adds_views_to_the_one_before():
+    for fewer, more in itertools.pairwise(NAMES):
+        assert set(views_of(fewer)) < set(views_of(more))
+
+
+def test_two_are_the_sample_and_its_mirror_image_three_one_upside_down_too():
+    planes = numbered(2, 3)
+    shown = [view.apply(planes) for view in views_of("mirrors")]
+    wanted = (planes, planes.flip(-1), planes.flip(-2))
+    assert all(same(a, b) for a, b in zip(shown, wanted, strict=True))
+    assert views_of("horizontal") == views_of("mirrors")[:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"), [("horizontal", [-1]), ("mirrors", [-1, -2])]
+)
+def test_the_published_means_are_of_two_and_three_forwards(name, axes):
+    planes = torch.randn(2, 2, 4, 7, generator=torch.Generator().manual_seed(5))
+    see = turning_network(4)
+    seen = [see(planes), *(see(planes.flip(axis)).flip(axis) for axis in axes)]
+    found = mean_over_views(see, planes, views_of(name))
+    torch.testing.assert_close(found, torch.stack(seen).mean(0), atol=1e-6, rtol=0)
+    assert (found - see(planes)).abs().max() > 1e-3
 
 
 @given(SIZES, st.sampled_from(DIHEDRAL))

@@ -68,3 +68,14 @@ def accuracy_by_hand(data, state):
         outputs[id_] = 1 / (1 + np.exp(-logits))
         hits += int(((logits > 0) == (arrays["mask"] == 1)).sum())
     return hits / (256 * len(HELD_OUT_IDS)), outputs
+
+
+def epoch_rates(rates):
+    """Return the rate of each epoch, which is that of all its steps.
+
+    `rates` is the fixture.
+    """
+    taken = rates()
+    epochs = [taken[first : first + STEPS] for first in range(0, len(taken), STEPS)]
+    assert all(len(set(epoch)) == 1 for epoch in epochs)
+    return [epoch[0] for epoch in epochs]

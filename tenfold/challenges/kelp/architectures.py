@@ -1,18 +1,16 @@
 """Build the network that a recipe names, whichever library has it."""
 
-import difflib
 from typing import Any, cast
 
 import torch
-from segmentation_models_pytorch import create_model
-from segmentation_models_pytorch.encoders import encoders
-from timm.models import get_pretrained_cfg, is_model
+from timm.models import get_pretrained_cfg
 from torch import nn
 
 from tenfold.challenges.kelp.bands import SIZE
 from tenfold.challenges.kelp.choices import ARCHITECTURES
 from tenfold.challenges.kelp.network_options import KelpNet
 from tenfold.errors import RecipeError
+from tenfold.training.smp_networks import build_smp
 
 _MULTIPLE = 32
 _PATCH = 16
@@ -87,28 +85,9 @@ def _only_side(encoder: str) -> int | None:
 def _with_encoder(net: KelpNet, channels: int) -> nn.Module:
     """Build a network of segmentation-models-pytorch."""
     encoder = net.encoder or ""
-    if not encoder.startswith("tu-") and encoder not in encoders:
-        near = difflib.get_close_matches(encoder, encoders, 1)
-        near = [f"tu-{encoder}"] if is_model(encoder) else near
-        raise RecipeError(
-            f"net: segmentation-models-pytorch has no encoder {encoder!r}"
-            + (f", did you mean {near[0]!r}?" if near else "")
-            + "; timm's are named with tu- before them"
-        )
-    try:
-        network: nn.Module = create_model(
-            net.architecture,
-            encoder_name=encoder,
-            encoder_weights=None,
-            in_channels=channels,
-            classes=net.classes,
-            **_arguments(net),
-        )
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise RecipeError(
-            f"net: {net.architecture} cannot have encoder {encoder}: {error}"
-        ) from None
-    return network
+    return build_smp(
+        net.architecture, encoder, channels, net.classes, **_arguments(net)
+    )
 
 
 def _arguments(net: KelpNet) -> dict[str, Any]:

@@ -106,16 +106,24 @@ def untuned(recipe: Recipe, model: str, fold: int) -> Json:
     }
 
 
-def member_weight(decision: Json, model: str, fold: int) -> float:
-    """Return a member's weight; a model's folds share its weight."""
-    folds: Mapping[str, float] = decision["fold_weights"][model]
-    share = folds[str(fold)] / sum(folds.values())
-    return float(decision["model_weights"][model] * share)
+def fold_weight(decision: Json, model: str, fold: int) -> float:
+    """Return the weight of a fold among its model's."""
+    return float(decision["fold_weights"][model][str(fold)])
+
+
+def model_weight(decision: Json, model: str) -> float:
+    """Return a model's weight; its folds share it."""
+    return float(decision["model_weights"][model])
 
 
 def contribute(outputs: Arrays, decision: Json) -> Arrays:
     """Return a member's probability, or its vote of 0 or 1."""
     return {"prob": opinion(outputs, decision["vote"], decision["member_threshold"])}
+
+
+def conclude(mean: Arrays, model: str, decision: Json) -> Arrays:
+    """Return the mean of a model's folds as it is: each fold has voted for itself."""
+    return mean
 
 
 def decide(

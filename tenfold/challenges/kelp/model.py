@@ -25,7 +25,6 @@ from tenfold.challenges.kelp.options import (
 from tenfold.challenges.kelp.outputs import encode
 from tenfold.challenges.kelp.overlap import kelp_logit
 from tenfold.challenges.kelp.pixels import PixelTask
-from tenfold.challenges.kelp.pretrained import load_encoder
 from tenfold.challenges.kelp.targets import soften
 from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
 from tenfold.data.arrays import Arrays, Float64Array
@@ -36,6 +35,7 @@ from tenfold.errors import TrainingError
 from tenfold.metrics.confusion import Confusion, dice, swapped
 from tenfold.recipe import Json, Member, Recipe
 from tenfold.training.augment import draw_move, move
+from tenfold.training.pretrained import load_encoder
 from tenfold.training.task import Batch
 
 

@@ -34,7 +34,7 @@ from tenfold.challenges.kelp.tiles import TileArray, pack_tile
 from tenfold.data.arrays import ByteArray
 from tenfold.data.statistics import Channels
 from tenfold.errors import Rejected, SourceError
-from tenfold.recipe import Recipe
+from tenfold.recipe import DataOptions, Recipe
 
 SATELLITE, KELP = "satellite", "kelp"
 #: (split, role) → folder, for each layout.
@@ -57,7 +57,7 @@ _KELP_LEVELS = (0.0, 0.001, 0.01)
 Files = dict[tuple[str, str, str], Path]
 
 
-def scan(source: Path) -> Scan:
+def scan(source: Path, options: DataOptions) -> Scan:
     """List the tiles of a folder in either layout.
 
     Raises:
@@ -169,7 +169,9 @@ def _pair(
     return samples
 
 
-def pack(sample: SourceSample, channels: Channels | None) -> Packed:
+def pack(
+    sample: SourceSample, channels: Channels | None, options: DataOptions
+) -> Packed:
     """Read, check and pack one tile."""
     satellite = sample.files[SATELLITE]
     _check_md5(satellite, sample.md5.get(SATELLITE))

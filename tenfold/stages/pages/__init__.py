@@ -23,6 +23,7 @@ STAGES = (
     "train",
     "evaluate",
     "tune",
+    "select",
     "submit",
     "preview",
     "trial",

@@ -1,5 +1,6 @@
 """The page of evaluate: a model over all its folds, and the leaderboard."""
 
+from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page
 from tenfold.stages.context import Context
@@ -12,7 +13,7 @@ def show(context: Context, entry: Entry) -> Shown:
     """Describe the cross-validation of a model."""
     metrics = entry.json(METRICS)
     board = entry.json(LEADERBOARD)
-    monitor = context.challenge.scoring.MONITOR
+    monitor = metrics["monitor"]
     page = Page(metrics["model"], "All folds, counted together.", "evaluate")
     scores = {f"fold {row['fold']}": float(row["score"]) for row in metrics["folds"]}
     page.facts(
@@ -29,28 +30,43 @@ def show(context: Context, entry: Entry) -> Shown:
             "Epochs were chosen by their score on the fold they are scored on, as the"
             " published system does; these scores are optimistic.",
         )
+    if any(row["pseudo_labelled"] for row in metrics["folds"]):
+        page.note(
+            "warning",
+            "Among its training samples are test samples labelled by models that saw"
+            " every fold; these scores are somewhat optimistic.",
+        )
     for reason in metrics["failed"]:
         page.note("bad", f"A fold failed, as the recipe allows: {reason}")
     page.section("Folds")
     page.figure(figures.bars(scores, monitor), f"{monitor} of each held-out fold.")
     matrix, names = metrics["confusion"], metrics["classes"]
     page.figure(figures.matrix(matrix, names, names, normalise=True), "Confusion.")
-    rows = [{"figure": k, "value": v} for k, v in metrics["figures"].items()]
-    page.table(rows, "Cross-validated figures: counts of all folds together.")
-    page.section("Leaderboard", "Models so far, best first.")
-    place = [row["model"] for row in board].index(metrics["model"])
-    page.table(board_rows(board, monitor), highlight=place, bars=[monitor])
+    values = [{"figure": k, "value": v} for k, v in metrics["figures"].items()]
+    page.table(values, "Cross-validated figures: counts of all folds together.")
+    page.section("Leaderboard", "Models so far; of each role, best first.")
+    rows = board_rows(board)
+    place = [row["model"] for row in rows].index(metrics["model"])
+    page.table(rows, highlight=place, bars=[score_name(board)])
     headline = {k: float(v) for k, v in metrics["figures"].items()}
     return Shown(page, f"{monitor} {metrics['score']:.4f} over all folds", headline)
 
 
-def board_rows(board: list[dict[str, object]], monitor: str) -> list[dict[str, object]]:
+def score_name(board: list[Json]) -> str:
+    """Return what the column of scores is called: roles may be scored differently."""
+    names = {row["monitor"] for row in board}
+    return names.pop() if len(names) == 1 else "score"
+
+
+def board_rows(board: list[Json]) -> list[Json]:
     """Return the leaderboard as a table for people."""
+    column = score_name(board)
     return [
         {
             "model": row["model"],
             "role": row["role"],
-            monitor: row["score"],
+            **({"measured by": row["monitor"]} if column == "score" else {}),
+            column: row["score"],
             "worst fold": row["worst_fold"],
             "best fold": row["best_fold"],
             "epoch chosen on the fold": "yes, optimistic"

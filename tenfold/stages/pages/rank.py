@@ -13,7 +13,9 @@ _BARS, _CURVES = 20, 7
 
 def show(context: Context, entry: Entry) -> Shown:
     """Describe a ranking."""
-    ranking, monitor = entry.json(RANKING), context.challenge.scoring.MONITOR
+    ranking = entry.json(RANKING)
+    role = context.recipe.member(ranking["member"]).role
+    monitor = context.challenge.scoring.of_role(role).MONITOR
     rows, failed = ranking["trials"], ranking["failed"]
     best, stopped = rows[0], sum(row["stopped"] for row in rows)
     page = Page(f"Sweep {ranking['sweep']}", ranking["about"], "sweep")

@@ -25,7 +25,7 @@ def show(context: Context, entry: Entry) -> Shown:
     metrics, model = entry.json(METRICS), entry.json(MODEL)
     history = pl.read_parquet(entry.path / HISTORY)
     name, fold = metrics["model"], metrics["fold"]
-    scoring = context.challenge.scoring
+    scoring = context.challenge.scoring.of_role(metrics["role"])
     page = Page(f"{name}, fold {fold}", "Trained on every other fold.", "train")
     page.facts(
         {

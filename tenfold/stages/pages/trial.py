@@ -12,7 +12,8 @@ from tenfold.store import Entry
 
 def show(context: Context, entry: Entry) -> Shown:
     """Describe a trial."""
-    metrics, monitor = entry.json(METRICS), context.challenge.scoring.MONITOR
+    metrics = entry.json(METRICS)
+    monitor = context.challenge.scoring.of_role(metrics["role"]).MONITOR
     fold, score = metrics["fold"], metrics["score"]
     epochs = f"{metrics['epochs']} of {metrics['of_epochs']}"
     title = entry.manifest["label"].partition(": ")[2]

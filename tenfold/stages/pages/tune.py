@@ -1,5 +1,6 @@
 """The page of tune: what was decided, on what, and what it is worth."""
 
+from tenfold.challenges import DecisionPart
 from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page
@@ -41,6 +42,12 @@ def show(context: Context, entry: Entry) -> Shown:
             f"{model} chose its epoch on the fold it predicts, so its part of this"
             " score is optimistic.",
         )
+    for model in scores["pseudo_labelled"]:
+        page.note(
+            "warning",
+            f"{model} learnt from test samples that were labelled by models which saw"
+            " every fold, so its part of this score is somewhat optimistic.",
+        )
     for curve in scores["curves"]:
         _curve(page, curve, monitor)
     _effects(page, scores["effects"])
@@ -51,12 +58,10 @@ def show(context: Context, entry: Entry) -> Shown:
             "model": member["model"],
             "role": member["role"],
             "fold": int(fold),
-            "weight": context.challenge.decision.member_weight(
-                choice, member["model"], int(fold)
-            ),
+            "weight": weight,
         }
         for member in decision["members"]
-        for fold in sorted(member["folds"], key=int)
+        for fold, weight in _shares(context.challenge.decision, choice, member)
     ]
     page.table(rows, "Weight of each trained fold in the ensemble.", bars=["weight"])
     page.details("Decision", [{"key": k, "value": str(v)} for k, v in choice.items()])
@@ -67,6 +72,14 @@ def show(context: Context, entry: Entry) -> Shown:
         "baseline": baseline["honest"],
     }
     return Shown(page, line, headline)
+
+
+def _shares(part: DecisionPart, choice: Json, member: Json) -> list[tuple[str, float]]:
+    """Return each fold of a model and its share of the model's weight."""
+    model, folds = member["model"], sorted(member["folds"], key=int)
+    weights = [part.fold_weight(choice, model, int(fold)) for fold in folds]
+    share = part.model_weight(choice, model) / sum(weights)
+    return [(fold, weight * share) for fold, weight in zip(folds, weights, strict=True)]
 
 
 def _curve(page: Page, curve: Json, monitor: str) -> None:

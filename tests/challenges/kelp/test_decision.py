@@ -203,14 +203,15 @@ def test_weights_of_one_model_need_no_search():
 def test_folds_of_a_model_share_its_weight_equally(source):
     choice = tuned(source, fold_weights="equal", model_weights="equal")["decision"]
     for model, fold in product(("a", "b"), (0, 1, 4)):
-        assert decisions.member_weight(choice, model, fold) == pytest.approx(1 / 6)
+        assert decisions.fold_weight(choice, model, fold) == 1
+        assert decisions.model_weight(choice, model) == pytest.approx(1 / 2)
 
 
 def test_fold_scores_are_scaled_to_a_fifth_and_one(source):
     choice = tuned(source, fold_weights="min-max", model_weights="equal")["decision"]
     assert choice["fold_weights"]["a"] == pytest.approx({"0": 0.2, "1": 0.6, "4": 1.0})
-    found = [decisions.member_weight(choice, "b", fold) for fold in (0, 1, 4)]
-    assert found == pytest.approx([0.5 * w / 1.8 for w in (0.2, 0.6, 1.0)])
+    found = [decisions.fold_weight(choice, "b", fold) for fold in (0, 1, 4)]
+    assert found == pytest.approx([0.2, 0.6, 1.0])
 
 
 def test_the_published_fold_weights_follow_from_its_scores():
@@ -229,9 +230,8 @@ def test_weights_of_folds_can_be_given_and_none_skips_a_fold(source):
     choice = decisions.tune(recipe, source, lambda _: None)["decision"]
     # Folds 2 and 3 were not trained; fold 4 takes no part.
     assert choice["fold_weights"]["b"] == {"0": 2.0, "1": 1.0, "4": 0.0}
-    a = choice["model_weights"]["a"]
-    found = [decisions.member_weight(choice, "a", fold) for fold in (0, 1, 4)]
-    assert found == pytest.approx([a * 2 / 3, a / 3, 0])
+    found = [decisions.fold_weight(choice, "a", fold) for fold in (0, 1, 4)]
+    assert found == [2.0, 1.0, 0.0]
 
 
 def test_given_weights_that_no_trained_fold_has_are_refused(source):
@@ -303,9 +303,10 @@ def vote(members, choice, arrays):
         output = {"prob": np.full(SHAPE, step, np.uint8)}
         average.add(
             decisions.contribute(output, decision),
-            decisions.member_weight(decision, "m", fold),
+            decisions.fold_weight(decision, "m", fold),
         )
-    return decisions.decide({"segment": average.result()}, arrays, decision)
+    concluded = decisions.conclude(average.result(), "m", decision)
+    return decisions.decide({"segment": concluded}, arrays, decision)
 
 
 @pytest.fixture(scope="module")

@@ -353,7 +353,8 @@ def test_a_member_alone_gets_what_the_recipe_fixes():
         "remove",
         8,
     )
-    assert decisions.member_weight(choice, "a", 2) == 1
+    assert decisions.fold_weight(choice, "a", 2) == 1
+    assert decisions.model_weight(choice, "a") == 1
     open_ = recipe_with(land="tuned", min_sizes=[4, 8])
     choice = decisions.untuned(open_, "a", 0)
     assert (choice["threshold"], choice["land"], choice["min_size"]) == (0.5, "keep", 0)

@@ -18,6 +18,7 @@ from tenfold.challenges.kelp.tiles import unpack_mask, unpack_tile
 from tenfold.data.sources import localise
 from tenfold.data.statistics import StatisticsSum
 from tenfold.errors import Rejected, SourceError
+from tenfold.recipe import DataOptions
 
 COLUMNS = ("tile_id", "filename", "md5_hash", "filesize_bytes", "type", "in_train")
 RAW = {
@@ -78,11 +79,11 @@ class Source:
             writer.writerows(rows)
 
     def scan(self):
-        return reader.scan(self.root)
+        return reader.scan(self.root, DataOptions())
 
     def pack(self, id_):
         (sample,) = (s for s in self.scan().samples if s.id == id_)
-        return reader.pack(sample, None)
+        return reader.pack(sample, None, DataOptions())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def rejections(scan):
 def test_both_layouts_are_read_also_one_folder_down(tmp_path, kelp, folders, inside):
     source = Source(tmp_path / "data" / inside, kelp, folders).fill()
     source.list_files()
-    scan = reader.scan(tmp_path / "data")
+    scan = reader.scan(tmp_path / "data", DataOptions())
     assert scan.rejected == ()
     assert [(s.id, s.split) for s in scan.samples] == [
         ("AA000001", "train"),
@@ -128,9 +129,9 @@ def test_a_zip_is_read_through_localise(tmp_path, source):
             if path.is_file():
                 name = path.relative_to(source.root).as_posix()
                 file.write(path, f"kelp-wanted/{name}")
-    scan = reader.scan(localise(archive, tmp_path / "scratch"))
+    scan = reader.scan(localise(archive, tmp_path / "scratch"), DataOptions())
     assert [s.id for s in scan.samples] == ["AA000001", "BB000002", "CC000003"]
-    packed = reader.pack(scan.samples[1], None)
+    packed = reader.pack(scan.samples[1], None, DataOptions())
     expected = source.kelp.make_tile(seed=1)
     np.testing.assert_array_equal(unpack_tile(packed.arrays), expected)
 
@@ -159,7 +160,7 @@ def test_a_packed_tile_holds_what_the_files_held(source):
 
 def test_an_empty_folder_is_no_data_set(tmp_path):
     with pytest.raises(SourceError, match=r"not a kelp data set.*train_satellite"):
-        reader.scan(tmp_path)
+        reader.scan(tmp_path, DataOptions())
 
 
 def test_a_layout_without_one_of_its_folders_is_none(source):
@@ -422,7 +423,7 @@ def test_partials_are_those_of_the_counted_pixels_under_each_masking(source):
     strict, slipped = Masking(), Masking(unknown_is_land=True)
     channels = wanted([(("NIR", "NDVI"), strict), (("DEM", "NDVI"), slipped)])
     (sample,) = (s for s in source.scan().samples if s.id == "CC000003")
-    partials = reader.pack(sample, channels).partials
+    partials = reader.pack(sample, channels, DataOptions()).partials
     total = StatisticsSum(channels)
     stacked = type(partials)(**{k: v[None] for k, v in vars(partials).items()})
     total.add(stacked, [0])
@@ -463,7 +464,7 @@ def test_the_recipe_names_the_channels_that_need_statistics():
 def test_every_bad_file_of_a_synthetic_download_is_named(synthetic):
     wrong = json.loads((synthetic / "truth" / "labels.json").read_text())
     assert all(wrong.values())
-    scan = reader.scan(synthetic / "data")
+    scan = reader.scan(synthetic / "data", DataOptions())
     expected = [*wrong["repeated"], *(Path(n).name[:8] for n in wrong["unmasked"])]
     assert len(scan.rejected) == len(expected)
     for id_ in expected:
@@ -473,7 +474,7 @@ def test_every_bad_file_of_a_synthetic_download_is_named(synthetic):
     packed = {}
     for sample in scan.samples:
         try:
-            packed[sample.id] = reader.pack(sample, None)
+            packed[sample.id] = reader.pack(sample, None, DataOptions())
         except Rejected as error:
             refused[error.file] = error.reason
     assert set(refused) == {Path(name).name for name in wrong["truncated"]}

@@ -1,0 +1,219 @@
+"""From the competition's tables and JPEGs to prepared pictures and masks.
+
+`train.csv` says what each training image shows, and `sample_submission.csv` which
+images are the test. Pictures lie in `images/`, or in `train_images/` and
+`test_images/`. Nothing goes by position: rows and files are paired by key.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tenfold.challenges import Packed, Scan, SourceSample
+from tenfold.challenges.clouds.classes import (
+    BAD_IMAGES,
+    CLASSES,
+    SOURCE,
+    SUBMITTED,
+)
+from tenfold.challenges.clouds.masks import resize_labels
+from tenfold.challenges.clouds.options import CloudsData
+from tenfold.challenges.clouds.pictures import black_share, read_picture
+from tenfold.challenges.clouds.planes import pack_planes
+from tenfold.challenges.clouds.tables import (
+    PICTURE_SUFFIX,
+    Rows,
+    decode_rows,
+    is_present,
+    read_rows,
+)
+from tenfold.data.arrays import BoolArray
+from tenfold.data.statistics import Channels
+from tenfold.errors import CodecError, Rejected, SourceError
+from tenfold.recipe import Recipe
+
+PICTURE = "picture"
+TRAIN_TABLE, TEST_TABLE = "train.csv", "sample_submission.csv"
+#: In `data.leave_out`, stands for the list that went round.
+BAD = "bad"
+_TABLES = {"train": TRAIN_TABLE, "test": TEST_TABLE}
+#: Split → folder of its pictures, for each layout.
+_LAYOUTS: tuple[Mapping[str, str], ...] = (
+    {"train": "train_images", "test": "test_images"},
+    {"train": "images", "test": "images"},
+)
+_ARCHIVES = ("train_images.zip", "test_images.zip")
+
+
+def scan(source: Path, options: CloudsData) -> Scan:
+    """List the images of a folder.
+
+    Images that the recipe leaves out are set aside, but never test images, since a
+    submission needs them all.
+
+    Raises:
+        SourceError: if this is not the competition's data, a table breaks a rule, a
+            test image is not there, or an image to leave out is unknown.
+    """
+    root = _find_root(source)
+    folders = _find_folders(root)
+    tables = {
+        split: read_rows(root / table, SourceError) for split, table in _TABLES.items()
+    }
+    both = sorted(tables["train"].keys() & tables["test"].keys())
+    if both:
+        raise SourceError(
+            f"{root}: image {both[0]} is in {TRAIN_TABLE} and in {TEST_TABLE}"
+        )
+    left_out = _left_out(options.leave_out, tables)
+    samples, rejected = [], list(_unlisted(folders, tables))
+    for split, rows in tables.items():
+        for id_, codes in sorted(rows.items()):
+            file = folders[split] / f"{id_}{PICTURE_SUFFIX}"
+            fault = _fault(file, split, left_out)
+            if fault is None:
+                labels = codes if split == "train" else {}
+                samples.append(SourceSample(id_, split, {PICTURE: file}, {}, labels))
+            elif split == "test":
+                raise SourceError(f"{fault}; a submission needs every test image")
+            else:
+                rejected.append(fault)
+    if not any(sample.split == "train" for sample in samples):
+        raise SourceError(f"{root}: no usable image of {TRAIN_TABLE}")
+    by_file = sorted(rejected, key=lambda fault: fault.file)
+    return Scan(tuple(sorted(samples, key=lambda sample: sample.id)), tuple(by_file))
+
+
+def _find_root(source: Path) -> Path:
+    inner = sorted(path for path in source.iterdir() if path.is_dir())
+    # An archive often holds one folder that holds the data.
+    for root in (source, *inner):
+        if all((root / table).is_file() for table in _TABLES.values()):
+            return root
+    raise SourceError(
+        f"{source}: not a clouds data set; expected {TRAIN_TABLE},"
+        f" {TEST_TABLE} and pictures in images, or in train_images and test_images"
+    )
+
+
+def _find_folders(root: Path) -> dict[str, Path]:
+    """Return split → folder of its pictures."""
+    found = [
+        {split: root / name for split, name in layout.items()}
+        for layout in _LAYOUTS
+        if all((root / name).is_dir() for name in layout.values())
+    ]
+    if len(found) > 1:
+        raise SourceError(
+            f"{root}: pictures in images and in train_images and test_images; keep"
+            " one of both"
+        )
+    if not found:
+        packed = [name for name in _ARCHIVES if (root / name).is_file()]
+        cure = (
+            "; unpack train_images.zip into train_images and test_images.zip into"
+            " test_images, or both into images"
+            if packed
+            else ""
+        )
+        raise SourceError(
+            f"{root}: no folder images, and not both of train_images and"
+            f" test_images{cure}"
+        )
+    return found[0]
+
+
+def _left_out(names: Collection[str], tables: Mapping[str, Rows]) -> set[str]:
+    """Return ids to set aside; those of the list that went round need not be there."""
+    asked = set(names) - {BAD}
+    unknown = sorted(asked - tables["train"].keys() - tables["test"].keys())
+    if unknown:
+        raise SourceError(
+            f"data.leave_out: there is no image {unknown[0]!r}; give ids such as"
+            f" 046586a, or {BAD}"
+        )
+    return asked | (set(BAD_IMAGES) if BAD in names else set())
+
+
+def _unlisted(
+    folders: Mapping[str, Path], tables: Mapping[str, Rows]
+) -> Iterator[Rejected]:
+    """Name the pictures that the tables of their folder do not list."""
+    for folder in sorted(set(folders.values())):
+        splits = [split for split in tables if folders[split] == folder]
+        where = " or ".join(_TABLES[split] for split in splits)
+        for file in sorted(folder.glob(f"[!.]*{PICTURE_SUFFIX}")):
+            if not any(file.stem in tables[split] for split in splits):
+                yield Rejected(f"{folder.name}/{file.name}", f"no rows in {where}")
+
+
+def _fault(file: Path, split: str, left_out: Collection[str]) -> Rejected | None:
+    """Say why a listed image cannot be a sample."""
+    name = f"{file.parent.name}/{file.name}"
+    if split == "train" and file.stem in left_out:
+        return Rejected(name, "left out by the recipe (data.leave_out)")
+    if not file.is_file():
+        return Rejected(name, f"listed in {_TABLES[split]}, but not there")
+    return None
+
+
+def pack(
+    sample: SourceSample,
+    channels: Channels | None,
+    options: CloudsData,
+) -> Packed:
+    """Read, check and prepare one image and its masks.
+
+    Raises:
+        Rejected: the picture or a code is not what the competition has.
+    """
+    picture = read_picture(sample.files[PICTURE], options.size, options.resample)
+    prepared, truth = _masks(sample, options)
+    arrays = {
+        "picture": picture,
+        "classes": pack_planes(prepared),
+        "truth": pack_planes(truth),
+    }
+    columns = _columns(sample.labels, truth) | {"black_share": black_share(picture)}
+    return Packed(arrays, columns, None)
+
+
+def single(path: Path) -> SourceSample:
+    """Return a picture that belongs to no data set as a test image."""
+    if not path.is_file():
+        raise SourceError(f"{path}: there is no such file")
+    return SourceSample(path.stem, "test", {PICTURE: path})
+
+
+def channels(recipe: Recipe) -> None:
+    """Say that no statistics are needed: pictures are normalised by fixed figures."""
+    return
+
+
+def _masks(sample: SourceSample, options: CloudsData) -> tuple[BoolArray, BoolArray]:
+    """Return the masks (4, H, W) at the prepared and at the scored size."""
+    prepared = np.zeros((len(CLASSES), *options.size), bool)
+    truth = np.zeros((len(CLASSES), *SUBMITTED), bool)
+    try:
+        for place, mask in decode_rows(sample.id, sample.labels, SOURCE):
+            prepared[place] = resize_labels(mask, options.size, options.masks)
+            truth[place] = resize_labels(mask, SUBMITTED)
+    except CodecError as error:
+        raise Rejected(TRAIN_TABLE, str(error)) from None
+    return prepared, truth
+
+
+def _columns(labels: Mapping[str, str], truth: BoolArray) -> dict[str, Any]:
+    """Return what the table says of an image; nothing is present in a test image."""
+    present = {name: is_present(labels, name) for name in CLASSES}
+    shares = np.count_nonzero(truth, axis=(1, 2)) / truth[0].size
+    return {
+        **{name.lower(): there for name, there in present.items()},
+        **{
+            f"{name.lower()}_share": share
+            for name, share in zip(CLASSES, shares.tolist(), strict=True)
+        },
+        "classes": " ".join(name for name, there in present.items() if there),
+    }

@@ -1,0 +1,51 @@
+"""What clouds folds are balanced by: the classes that an image has."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from tenfold.challenges.clouds.classes import CLASSES
+from tenfold.challenges.clouds.options import CloudsSplit
+from tenfold.errors import RecipeError
+
+#: Column → the labels that it gives an image.
+_LABELS = {"classes": pl.col("classes")} | {
+    name.lower(): pl.when(pl.col(name.lower())).then(pl.lit(name)) for name in CLASSES
+}
+
+
+def strata(catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Join what the columns say of an image to one set of labels: "Fish Gravel".
+
+    Args:
+        catalogue: one row an image.
+        columns: `classes`, which is all of them, or single ones such as `fish`.
+
+    Raises:
+        RecipeError: for a column that no folds can be balanced by.
+    """
+    unknown = [name for name in columns if name not in _LABELS]
+    if unknown:
+        raise RecipeError(
+            f"split.strata: no column {unknown[0]!r} to balance; there is"
+            f" {', '.join(_LABELS)}"
+        )
+    if not columns:
+        return pl.Series("stratum", ["all"] * len(catalogue))
+    labels = [_LABELS[name] for name in columns]
+    joined = pl.concat_str(labels, separator=" ", ignore_nulls=True)
+    return catalogue.select(joined.alias("stratum")).to_series()
+
+
+def keep(catalogue: pl.DataFrame, options: CloudsSplit) -> pl.Series:
+    """Keep every image; those of `data.leave_out` are not in the catalogue."""
+    del options
+    return pl.Series("keep", [True] * len(catalogue), dtype=pl.Boolean)
+
+
+def measures(catalogue: pl.DataFrame) -> Mapping[str, pl.Series]:
+    """Return what should come out even over folds besides the number of images."""
+    return {
+        f"images with {name}": catalogue[name.lower()].cast(pl.Int64)
+        for name in CLASSES
+    }

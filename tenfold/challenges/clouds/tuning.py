@@ -1,0 +1,219 @@
+"""The search for the cascade's cuts on out-of-fold rows, a class at a time.
+
+Each cut takes out the rows up to a score: seg1's presence, the mask's area, the
+classifier's probability. What a row's removal gains is known, so sorting the rows by
+the score gives the mean Dice of every cut at once. Several open cuts are chosen in
+turns, in that order, each given the others, beginning with none that removes
+anything, until a turn gains nothing; that is done at every pixel cut, and the best
+is taken, the first of equals. With the published settings only the classifier's cut
+is open, and its search is complete. The honest score repeats all of it without each
+fold.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.challenges.clouds.cascade import forced
+from tenfold.challenges.clouds.classes import CLASSES
+from tenfold.challenges.clouds.measuring import Measured
+from tenfold.challenges.clouds.options import CloudsTune
+from tenfold.challenges.clouds.row_dice import UNIT
+from tenfold.data.arrays import BoolArray, Float32Array, IntArray
+from tenfold.ensembling.removing import best_cut
+
+#: The published classifier cuts.
+GRID = tuple(step / 100 for step in range(100))
+#: What removes masks, in this order.
+REMOVERS = ("presence", "area", "classifier")
+_MOST_TURNS = 4
+
+
+class Cuts(NamedTuple):
+    """The choice for a class.
+
+    Attributes:
+        pixel: cut.
+        presence: a mask stands above it.
+        area: px that a mask needs.
+        classifier: a mask up to it is removed; None: there is no classifier.
+        place: of the pixel cut among those of the recipe.
+    """
+
+    pixel: float
+    presence: float
+    area: int
+    classifier: float | None
+    place: int
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """The rows of one class; attributes as in `Measured`, without the last axis.
+
+    Attributes:
+        blank: (N,) score of a row that is left blank, in units.
+        forced: (N,) nothing removes its mask.
+    """
+
+    fold: IntArray
+    blank: IntArray
+    dice: IntArray
+    core: IntArray
+    presence: Float32Array
+    probability: Float32Array | None
+    forced: BoolArray
+
+    def only(self, chosen: BoolArray) -> "ClassRows":
+        """Return some of the rows."""
+        own = self.probability
+        return replace(
+            self,
+            fold=self.fold[chosen],
+            blank=self.blank[chosen],
+            dice=self.dice[:, chosen],
+            core=self.core[:, chosen],
+            presence=self.presence[chosen],
+            probability=None if own is None else own[chosen],
+            forced=self.forced[chosen],
+        )
+
+    def stands(self, cuts: Cuts, by: Collection[str] = REMOVERS) -> BoolArray:
+        """Tell whose masks stand, (N,), if those cuts alone may remove them."""
+        kept = np.ones(len(self.fold), np.bool_)
+        if "presence" in by:
+            kept &= self.presence > np.float32(cuts.presence)
+        if "area" in by:
+            kept &= self.core[cuts.place] >= cuts.area
+        if "classifier" in by and self.probability is not None:
+            kept &= self.probability > np.float32(cuts.classifier or 0)
+        return kept | self.forced
+
+    def scores(self, cuts: Cuts) -> IntArray:
+        """Return the score of each row, (N,), in units."""
+        return np.where(self.stands(cuts), self.dice[cuts.place], self.blank)
+
+    def gains(self, cuts: Cuts, by: str) -> IntArray:
+        """Return what removing each row by one of the cuts gains, (N,), in units."""
+        others = [name for name in REMOVERS if name != by]
+        open_ = self.stands(cuts, others) & ~self.forced
+        return np.where(open_, self.blank - self.dice[cuts.place], 0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The choice and what it is worth.
+
+    Attributes:
+        cuts: of each class.
+        naive: mean Dice of the choice on what it was made on.
+        honest: mean Dice of the way of choosing, each fold left out of its choice.
+    """
+
+    cuts: tuple[Cuts, ...]
+    naive: float
+    honest: float
+
+
+def search(measured: Measured, options: CloudsTune) -> Found:
+    """Choose every class's cuts, and score the way of choosing."""
+    cuts, naive, honest = [], 0, 0
+    for of_class in classes_of(measured, options):
+        chosen = choose(of_class, options)
+        cuts.append(chosen)
+        naive += int(of_class.scores(chosen).sum())
+        honest += _honest(of_class, options)
+    whole = measured.truth.size * UNIT
+    return Found(tuple(cuts), naive / whole, honest / whole)
+
+
+def classes_of(measured: Measured, options: CloudsTune) -> Iterator[ClassRows]:
+    """Yield the rows of each class, in the classes' order."""
+    own = measured.probability
+    best = np.zeros(measured.truth.shape, np.bool_)
+    if options.force_best and own is not None:
+        best = forced(own)
+    for at in range(len(CLASSES)):
+        yield ClassRows(
+            fold=measured.fold,
+            blank=np.where(measured.truth[:, at], 0, UNIT),
+            dice=measured.dice[..., at],
+            core=measured.core[..., at],
+            presence=measured.presence[:, at],
+            probability=None if own is None else own[:, at],
+            forced=best[:, at],
+        )
+
+
+def _honest(rows: ClassRows, options: CloudsTune) -> int:
+    """Return the sum of scores, each fold's by the cuts that the others choose."""
+    total = 0
+    for fold in np.unique(rows.fold):
+        mine = rows.fold == fold
+        # A single fold has no others to choose by.
+        others = rows if mine.all() else rows.only(~mine)
+        total += int(rows.only(mine).scores(choose(others, options)).sum())
+    return total
+
+
+def choose(rows: ClassRows, options: CloudsTune) -> Cuts:
+    """Return the cuts of the highest mean Dice; see the module."""
+    tried = [_at_pixel_cut(rows, options, at) for at in range(len(options.pixel_cuts))]
+    worth = [int(rows.scores(cuts).sum()) for cuts in tried]
+    return tried[int(np.argmax(worth))]
+
+
+def _at_pixel_cut(rows: ClassRows, options: CloudsTune, place: int) -> Cuts:
+    """Choose what is open at a pixel cut, one after the other."""
+    fixed = options.classifier_cut
+    cuts = Cuts(
+        pixel=options.pixel_cuts[place],
+        presence=options.presence_cut or 0.0,
+        area=options.least_area or 0,
+        classifier=None if rows.probability is None else fixed or 0.0,
+        place=place,
+    )
+    score = int(rows.scores(cuts).sum())
+    for _ in range(_MOST_TURNS):
+        before = score
+        if options.presence_cut is None:
+            cuts = cuts._replace(presence=_presence(rows, cuts))
+        if options.least_area is None:
+            cuts = cuts._replace(area=_area(rows, cuts))
+        if options.classifier_cut is None and rows.probability is not None:
+            cuts = cuts._replace(classifier=_classifier(rows, cuts, options))
+        score = int(rows.scores(cuts).sum())
+        if score == before:
+            break
+    return cuts
+
+
+def _presence(rows: ClassRows, cuts: Cuts) -> float:
+    values = np.union1d(np.float32(0), rows.presence)
+    return float(values[best_cut(rows.presence, rows.gains(cuts, "presence"), values)])
+
+
+def _area(rows: ClassRows, cuts: Cuts) -> int:
+    """Return the least area; one more than that of the largest mask that goes."""
+    core = rows.core[cuts.place]
+    values = np.union1d(-1, core)
+    return int(values[best_cut(core, rows.gains(cuts, "area"), values)]) + 1
+
+
+def _classifier(rows: ClassRows, cuts: Cuts, options: CloudsTune) -> float:
+    assert rows.probability is not None  # noqa: S101 - the caller asked
+    tried = classifier_cuts(rows.probability, options)
+    gains = rows.gains(cuts, "classifier")
+    place = best_cut(rows.probability, gains, np.array(tried, np.float32))
+    return tried[place]
+
+
+def classifier_cuts(probability: NDArray[Any], options: CloudsTune) -> list[float]:
+    """Return the cuts to choose from: the published grid, or whatever may differ."""
+    if options.published_grid:
+        return list(GRID)
+    values: list[float] = np.union1d(np.float32(0), probability).tolist()
+    return values

@@ -1,0 +1,1 @@
+"""Text codes of masks that several competitions share; NumPy alone."""

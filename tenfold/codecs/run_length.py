@@ -1,0 +1,187 @@
+"""Run-length codes of binary masks: "start length start length …", and back, exactly.
+
+Pixels are numbered down the columns ("column", as Kaggle does) or along the rows
+("row"), from `base` on. Down the columns from 1, pixel (r, c) of a mask of height H
+has the number c × H + r + 1.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tenfold.data.arrays import BoolArray, IntArray
+from tenfold.errors import CodecError
+
+Order = Literal["column", "row"]
+
+#: Whether the pixels in this order are those of the transposed mask along its rows.
+_TRANSPOSED: dict[Order, bool] = {"column": True, "row": False}
+_PLAIN = b"0123456789 "
+_WHOLE_NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
+
+
+def encode(
+    mask: ArrayLike, order: Order = "column", base: int = 1, empty: str = ""
+) -> str:
+    """Return the run-length code of a mask.
+
+    Args:
+        mask: (H, W), what is not zero is set.
+        order: in which pixels are numbered.
+        base: number of the first pixel.
+        empty: what stands for a mask without a set pixel.
+    """
+    numbers = runs_of(mask, order, base).ravel()
+    # One format for all numbers: half the time of turning each into a string.
+    text = "%d " * numbers.size % tuple(numbers.tolist())
+    return text[:-1] if text else empty
+
+
+def decode(
+    text: str,
+    shape: tuple[int, int],
+    order: Order = "column",
+    base: int = 1,
+    empty: str = "",
+) -> BoolArray:
+    """Return the mask (H, W) of a run-length code.
+
+    Args:
+        text: whole numbers separated by blanks.
+        shape: height and width, px.
+        order: in which pixels are numbered.
+        base: number of the first pixel.
+        empty: what stands for a mask without a set pixel.
+
+    Raises:
+        CodecError: the code is malformed.
+    """
+    stripped = text.strip(" ")
+    if stripped == empty:
+        return np.zeros(shape, bool)
+    if not stripped:
+        raise CodecError(
+            f"a run-length code is blank; a mask without a set pixel is {empty!r}"
+        )
+    numbers = _numbers(stripped)
+    if numbers.size % 2:
+        raise CodecError(
+            f"a run-length code has {numbers.size} numbers; starts and lengths come "
+            "in pairs"
+        )
+    return mask_of(numbers.reshape(-1, 2), shape, order, base)
+
+
+def runs_of(mask: ArrayLike, order: Order = "column", base: int = 1) -> IntArray:
+    """Return the start and length of each run of set pixels, (N, 2), sorted.
+
+    Args:
+        mask: (H, W), what is not zero is set.
+        order: in which pixels are numbered.
+        base: number of the first pixel.
+    """
+    pixels = np.asarray(mask).astype(bool, copy=False)
+    edges = _edges(pixels.T if _TRANSPOSED[order] else pixels)
+    runs = edges.reshape(-1, 2)
+    runs[:, 1] -= runs[:, 0]
+    runs[:, 0] += base
+    return runs
+
+
+def mask_of(
+    runs: IntArray, shape: tuple[int, int], order: Order = "column", base: int = 1
+) -> BoolArray:
+    """Return the mask (H, W) of runs; runs that touch are allowed.
+
+    Down the columns it is a transposed view, contiguous in Fortran's order.
+
+    Args:
+        runs: (N, 2) start and length, sorted.
+        shape: height and width, px.
+        order: in which pixels are numbered.
+        base: number of the first pixel.
+
+    Raises:
+        CodecError: a run is empty, outside the mask, overlaps another or is not in
+            its place.
+    """
+    height, width = shape
+    total = height * width
+    starts, lengths = runs[:, 0] - base, runs[:, 1]
+    # Pixels not set, set, not set, …: the gap before each run, the run, and the rest.
+    counts = np.empty(2 * len(runs) + 1, np.int64)
+    counts[1::2] = lengths
+    counts[0:-1:2] = starts
+    counts[-1] = total
+    counts[2::2] -= starts + lengths
+    # None is larger than the mask either, lest huge numbers wrap around and add up.
+    if counts.min() < 0 or counts.max() > total or not lengths.all():
+        raise CodecError(next(_faults(runs, shape, base)))
+    values = np.zeros(counts.size, bool)
+    values[1::2] = True
+    pixels = np.repeat(values, counts)
+    if _TRANSPOSED[order]:
+        return pixels.reshape(width, height).T
+    return pixels.reshape(height, width)
+
+
+def _edges(pixels: BoolArray) -> IntArray:
+    """Return where runs start and end, along the rows from 0: an even number."""
+    _, width = pixels.shape
+    if pixels.flags.c_contiguous:
+        flat = pixels.ravel()
+        edges = np.flatnonzero(np.concatenate([flat[:1], flat[1:] != flat[:-1]]))
+    else:
+        # numpy.nonzero of two axes takes ten times as long.
+        places, lines = np.divmod(np.flatnonzero(_changes(pixels.T)), len(pixels))
+        edges = np.sort(lines * width + places)
+    # The last run may go on to the end, where nothing follows that is not set.
+    return np.append(edges, pixels.size) if edges.size % 2 else edges
+
+
+def _changes(pixels: BoolArray) -> BoolArray:
+    """Return whether each pixel differs from the one before, down the columns.
+
+    Whole rows are compared, as they lie in memory; a transposed copy costs more.
+    """
+    changes = np.empty(pixels.shape, bool)
+    np.not_equal(pixels[1:], pixels[:-1], out=changes[1:])
+    # Before the top of a column comes the foot of the column to its left.
+    changes[:1, :1] = pixels[:1, :1]
+    np.not_equal(pixels[:1, 1:], pixels[-1:, :-1], out=changes[:1, 1:])
+    return changes
+
+
+def _numbers(text: str) -> IntArray:
+    """Return the numbers of a text; those beyond int64 become its largest."""
+    if text.encode("ascii", "replace").translate(None, _PLAIN):
+        for place, word in enumerate(filter(None, text.split(" ")), 1):
+            if not _WHOLE_NUMBER.fullmatch(word):
+                raise CodecError(
+                    f"number {place} of a run-length code is {word!r}; whole numbers "
+                    "separated by blanks are expected"
+                )
+    return np.fromstring(text, dtype=np.int64, sep=" ")
+
+
+def _faults(runs: IntArray, shape: tuple[int, int], base: int) -> Iterator[str]:
+    """Say of each run that is at fault what is wrong with it."""
+    height, width = shape
+    last = height * width + base - 1
+    before, reached = base, base - 1
+    for place, (start, length) in enumerate(runs.tolist(), 1):
+        run, end = f"run {place} ({start} {length})", start + length - 1
+        if length < 1:
+            yield f"{run} has length {length}; a run has at least 1 pixel"
+        elif start < base:
+            yield f"{run} starts at {start}; the first pixel is {base}"
+        elif end > last:
+            yield f"{run} ends at pixel {end}; the last of {height} × {width} is {last}"
+        elif start < before:
+            yield f"{run} starts before run {place - 1}, at {before}; runs are sorted"
+        elif start <= reached:
+            yield f"{run} overlaps run {place - 1}, which ends at pixel {reached}"
+        before, reached = start, end
