@@ -17,11 +17,14 @@ from benchmarks.table import Row, markdown
 #: In the order of the README; each is a module of this package.
 SUBJECTS = (
     *("feed", "channel_statistics", "ingest", "grouping", "predict"),
-    *("codec", "overhead"),
+    *("codec", "clouds_ingest", "clouds_cascade", "overhead"),
 )
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-_LIBRARIES = ("torch", "numpy", "rasterio", "segmentation-models-pytorch", "kfp")
+_LIBRARIES = (
+    *("torch", "numpy", "rasterio", "pillow"),
+    *("segmentation-models-pytorch", "kfp"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

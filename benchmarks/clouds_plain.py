@@ -1,20 +1,20 @@
 """The plain way of the clouds challenge: a JPEG and four run-length codes an image.
 
 Written after the published third-place system's own preparation, and no slower than
-that needs: each code is decoded once for both sizes, and blank ones are skipped.
-OpenCV is no dependency of Tenfold, so its `cv2.resize` has stand-ins: Pillow's affine
-transform for pictures, which reads the same four pixels, and four products in NumPy
-for masks.
+that needs: it makes the codes of each size in a pass of its own, but skips blank ones.
+OpenCV is no dependency of Tenfold, so it has stand-ins: for pictures Pillow's codec
+and affine transform, which reads the same four pixels as `cv2.resize`; for masks
+products in NumPy. They flatter the plain way: OpenCV copies each decoded mask, whose
+lines are turned, before it resizes it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tenfold.data.arrays import BoolArray, ByteArray, Float32Array
+from tenfold.data.arrays import BoolArray, ByteArray, Float32Array, IntArray
 
 CLASSES = ("Fish", "Flower", "Gravel", "Sugar")
 PICTURE, PREPARED, SCORED = (1400, 2100), (384, 576), (350, 525)
@@ -22,53 +22,55 @@ PICTURE, PREPARED, SCORED = (1400, 2100), (384, 576), (350, 525)
 _QUALITY = 95
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What the preparation leaves of an image.
-
-    Attributes:
-        picture: (384, 576, 3), as it is written.
-        codes: (size, class) → code at that size; blank where the class is absent.
-    """
-
-    picture: ByteArray
-    codes: Mapping[tuple[tuple[int, int], str], str]
+#: (size, class) → code at that size; blank where the class is absent.
+Codes = Mapping[tuple[tuple[int, int], str], str]
 
 
-def prepare(source: Path, labels: Mapping[str, str], folder: Path) -> Prepared:
-    """Write the small JPEG of an image and return its codes at both sizes."""
+def prepare_picture(source: Path, folder: Path) -> ByteArray:
+    """Write the small JPEG of an image, and return what it was made from."""
     with Image.open(source) as image:
-        picture = resize_picture(image.convert("RGB"), PREPARED)
+        image.load()
+        picture = resize(image, PREPARED)
     picture.save(folder / source.name, "JPEG", quality=_QUALITY)
-    codes = {}
-    for name in CLASSES:
-        code = labels.get(name, "")
-        mask = decode(code, PICTURE) if code else None
-        for size in (PREPARED, SCORED):
-            small = "" if mask is None else encode(resize_mask(mask, size) > 0)
-            codes[size, name] = small
-    return Prepared(np.asarray(picture), codes)
+    return np.asarray(picture)
 
 
-def resize_picture(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize without averaging, in place of `cv2.resize` of bytes."""
+def prepare_codes(labels: Mapping[str, str]) -> Codes:
+    """Return an image's codes at both sizes."""
+    return {
+        (size, name): resize_code(labels.get(name, ""), size)
+        for size in (PREPARED, SCORED)
+        for name in CLASSES
+    }
+
+
+def resize_code(code: str, size: tuple[int, int]) -> str:
+    """Return the code of a mask at another size; what is above 0 is set."""
+    if not code:
+        return ""
+    return encode(resize_mask(decode(code, PICTURE), size) > 0)
+
+
+def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize without averaging, in place of `cv2.resize`."""
     height, width = size
-    scale = (picture.width / width, 0, 0, 0, picture.height / height, 0)
-    return picture.transform(
+    scale = (image.width / width, 0, 0, 0, image.height / height, 0)
+    return image.transform(
         (width, height), Image.Transform.AFFINE, scale, Image.Resampling.BILINEAR
     )
 
 
 def resize_mask(mask: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """Resize (H, W) without averaging, in place of `cv2.resize` of floats."""
+    """Resize (H, W) as `resize` does."""
     (up, down, low), (left, right, across) = (
         _places(*sides) for sides in zip(mask.shape, size, strict=True)
     )
+    # Columns first, since they lie together in a decoded mask.
     wide = mask[:, left] * (1 - across) + mask[:, right] * across
     return wide[up] * (1 - low)[:, None] + wide[down] * low[:, None]
 
 
-def _places(source: int, target: int) -> tuple[BoolArray, BoolArray, Float32Array]:
+def _places(source: int, target: int) -> tuple[IntArray, IntArray, Float32Array]:
     place = (np.arange(target) + 0.5) * source / target - 0.5
     low = np.floor(place).astype(int)
     weight = (place - low).astype(np.float32)

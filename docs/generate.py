@@ -57,7 +57,9 @@ def recipes_page() -> str:
         kind = find_challenge(name).options.RECIPE
         found = list(dict.fromkeys(_sections(kind)))
         own = [s for s in found if ".challenges." in s.__module__]
-        shared += [s for s in found if s not in own and s not in shared]
+        linked = [above for s in own if (above := _narrowed(s)) is not None]
+        others = [s for s in (*found, *linked) if s not in own]
+        shared += [s for s in dict.fromkeys(others) if s not in shared]
         lines += ["", f"## {name.capitalize()}"]
         for section in own:
             lines += _section(section)
@@ -141,6 +143,8 @@ def _type(annotation: Any, field: FieldInfo | None = None) -> str:
             _type(part, field if part in (int, float) else None) for part in inner
         )
     if origin is tuple:
+        if inner[-1] is not Ellipsis:
+            return f"[{', '.join(_type(part) for part in inner)}]"
         return f"list of {_type(inner[0])}"
     if origin is dict:
         return f"mapping of name to {_type(inner[1])}"

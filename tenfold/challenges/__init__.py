@@ -231,8 +231,9 @@ class DecisionPart(Protocol):
             each fold left out of the choice), `naive` (score of the choice on what
             it was made on), `baseline` (a simple rule's score, honest too), `curves`
             (each with `title`, `text`, the label `x`, `lines` by name as [x, y], and
-            `chosen`, an x), `effects` (rows: what the decision's steps changed) and
-            `statement` (what was chosen on what, in words).
+            `chosen`, an x), `effects` (rows: what the decision's steps changed, each
+            with its `step`), `examples` (pairs of a title and ids of samples that show
+            what the steps did) and `statement` (what was chosen on what, in words).
         """
 
     def untuned(self, recipe: Recipe, model: str, fold: int) -> Json:
@@ -361,9 +362,7 @@ class ExploringPart(Protocol):
 class PseudoPart(Protocol):
     """pseudo.py: which predictions become labels; a challenge may do without."""
 
-    def select(
-        self, prediction: Arrays, arrays: Arrays, options: Any
-    ) -> Arrays | None:
+    def select(self, prediction: Arrays, arrays: Arrays, options: Any) -> Arrays | None:
         """Return a test sample with its prediction as its label, or None.
 
         Args:
@@ -512,7 +511,13 @@ def load_recipe(
 def _of_challenge(found: Challenge, raw: Json, where: str) -> Recipe:
     if raw.get("challenge") != found.name:
         raise RecipeError(f"{where} is for challenge {raw.get('challenge')!r}")
-    return validate(found.options.RECIPE, raw, where)
+    recipe = validate(found.options.RECIPE, raw, where)
+    if recipe.pseudo is not None and not found.has("pseudo"):
+        raise RecipeError(
+            f"{where}: {found.name} makes no pseudo-labels; leave the section pseudo"
+            " and members' pseudo out"
+        )
+    return recipe
 
 
 def recipe_from_json(text: str) -> Recipe:

@@ -9,7 +9,6 @@ import polars as pl
 
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset
-from tenfold.ensembling.average import Average
 from tenfold.errors import RecipeError, StoreError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json
@@ -17,7 +16,7 @@ from tenfold.stages.context import Context
 from tenfold.stages.entries import DECISION, HISTORY, LEADERBOARD, SCORES, SUMMARY
 from tenfold.stages.proof import open_folds
 from tenfold.stages.report import RunRecord, read_run
-from tenfold.stages.tune import HeldOut
+from tenfold.stages.tune import HeldOut, decide
 from tenfold.store import Entry
 
 
@@ -80,23 +79,10 @@ class Side:
         entries = [self.context.store.open(a) for a in row["folds"].values()]
         return [pl.read_parquet(entry.path / HISTORY) for entry in entries]
 
-    def averages(self, id_: str) -> Mapping[str, Arrays]:
-        """Return the weighted means of what models conclude out-of-fold, by role."""
-        part, choice = self.context.challenge.decision, self.decision["choice"]
-        sums: dict[str, Average] = {}
-        for row in self.decision["members"]:
-            model = row["model"]
-            weight = part.model_weight(choice, model)
-            if weight > 0:
-                contribution = part.contribute(self.outputs[id_][model], choice)
-                average = sums.setdefault(row["role"], Average())
-                average.add(part.conclude(contribution, model, choice), weight)
-        return {role: average.result() for role, average in sums.items()}
-
     def decide(self, id_: str) -> Arrays:
         """Return the run's prediction of a sample that no model involved has seen."""
         part, arrays = self.context.challenge.decision, self.dataset.sample(id_)
-        return part.decide(self.averages(id_), arrays, self.decision["choice"])
+        return decide(part, self.decision, self.outputs[id_], arrays)
 
     @cached_property
     def undecided(self) -> str:

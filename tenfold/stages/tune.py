@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tenfold.challenges import DecisionPart
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
+from tenfold.ensembling.average import Average
 from tenfold.errors import LeakError, RecipeError, TrainingError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json, Recipe
@@ -20,6 +22,8 @@ from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Store, Workspace
 
 PARTS = ("decision", "scoring")
+#: Of one sample, by model.
+Outputs = Mapping[str, Arrays]
 
 
 def run(
@@ -98,7 +102,7 @@ def _write(workspace: Workspace, result: Json, board: Sequence[Json]) -> None:
         "score": result["honest"],
     }
     write_json(workspace.path / DECISION, decision)
-    shown = ("honest", "naive", "baseline", "curves", "effects")
+    shown = ("honest", "naive", "baseline", "curves", "effects", "examples")
     scores = {name: result[name] for name in shown}
     for reason in ("selected_on_fold", "pseudo_labelled"):
         scores[reason] = [row["model"] for row in board if row[reason]]
@@ -165,3 +169,34 @@ class HeldOut:
         """Return the monitored score of each of a model's folds."""
         scores: Mapping[str, float] = self._rows[model]["fold_scores"]  # type: ignore[assignment]
         return {int(fold): float(score) for fold, score in scores.items()}
+
+
+def decide(
+    part: DecisionPart, decided: Json, outputs: Outputs, arrays: Arrays
+) -> Arrays:
+    """Return the prediction of a sample by models that have not seen it.
+
+    Args:
+        part: the challenge's.
+        decided: what tune wrote (`decision.json`).
+        outputs: by model, out-of-fold.
+        arrays: the sample.
+    """
+    averages = {r: a.result() for r, a in averages_of(part, decided, outputs).items()}
+    return part.decide(averages, arrays, decided["choice"])
+
+
+def averages_of(
+    part: DecisionPart, decided: Json, outputs: Outputs
+) -> dict[str, Average]:
+    """Return, by role, the averages of what models conclude from one fold each."""
+    choice = decided["choice"]
+    sums: dict[str, Average] = {}
+    for row in decided["members"]:
+        model = row["model"]
+        weight = part.model_weight(choice, model)
+        if weight > 0:
+            contribution = part.contribute(outputs[model], choice)
+            average = sums.setdefault(row["role"], Average())
+            average.add(part.conclude(contribution, model, choice), weight)
+    return sums

@@ -8,6 +8,7 @@ from timm.models import get_pretrained_cfg
 
 from tenfold.errors import RecipeError
 
+
 class Colours(NamedTuple):
     """Mean and standard deviation of red, green and blue, as shares of white."""
 

@@ -6,6 +6,8 @@ import torch
 
 from benchmarks import (
     channel_statistics,
+    clouds_cascade,
+    clouds_ingest,
     codec,
     feed,
     grouping,
@@ -80,10 +82,13 @@ def test_the_comparison_would_notice_another_code(monkeypatch):
 
 def test_all_subjects_are_run():
     named = {"feed", "channel_statistics", "ingest", "grouping", "predict"}
-    assert named | {"codec", "overhead"} == set(SUBJECTS)
+    named |= {"codec", "clouds_ingest", "clouds_cascade"}
+    assert named | {"overhead"} == set(SUBJECTS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [grouping, predict, overhead])
+@pytest.mark.parametrize(
+    "module", [grouping, predict, clouds_ingest, clouds_cascade, overhead]
+)
 def test_the_long_ones_run_too(module):
     check(module.rows(quick=True))

@@ -62,10 +62,13 @@ def test_the_page_on_challenges_names_all_that_a_part_defines():
             members = {n for n, _ in inspect.getmembers(part, inspect.isfunction)}
             wanted = {n for n in members if not n.startswith("_")}
             row = rows.pop(name.removesuffix("Part").lower())
-            assert set(re.findall(r"`(\w+)`", row)) == wanted | set(
-                part.__annotations__
-            )
+            values = {name for kind in part.__mro__ for name in _annotated(kind)}
+            assert set(re.findall(r"`(\w+)`", row)) == wanted | values
     assert rows == {}
+
+
+def _annotated(kind):
+    return {n for n in inspect.get_annotations(kind) if not n.startswith("_")}
 
 
 def paths(section, above=""):

@@ -17,7 +17,7 @@ CURVE = {
     "chosen": 0.4,
 }
 EFFECT = {
-    "removed": "patches under 4 pixels",
+    "step": "patches under 4 pixels",
     "patches": 17,
     "pixels": 4321,
     "of them labelled kelp": 21,
@@ -45,6 +45,7 @@ def page_of(tmp_path):
             "pseudo_labelled": [],
             "curves": curves,
             "effects": effects,
+            "examples": [],
         }
 
         def work(workspace):
@@ -67,11 +68,11 @@ def test_every_curve_is_drawn_with_what_was_chosen(page_of):
     assert "Of &lt;all&gt; tiles." in html
     # One mark: nothing was chosen on the second.
     assert html.count(">chosen<") == 1
-    assert "What removal did" not in html
+    assert "What each step did" not in html
 
 
-def test_what_removal_did_is_a_table(page_of):
+def test_what_each_step_did_is_a_table(page_of):
     html = page_of([CURVE], [EFFECT])
-    assert "What removal did" in html
+    assert "What each step did" in html
     for cell in ("patches under 4 pixels", "17", "4,321", "0.7123"):
         assert cell in html

@@ -19,9 +19,8 @@ from tenfold.challenges.clouds.options import CloudsRecipe, CloudsTune
 from tenfold.challenges.clouds.outputs import decode
 from tenfold.challenges.clouds.planes import pack_planes, unpack_planes
 from tenfold.challenges.clouds.tuning import Found, search
-from tenfold.challenges.clouds.wording import curves, effects, statement
-from tenfold.data.arrays import Arrays, BoolArray, Float32Array
-from tenfold.errors import RecipeError
+from tenfold.challenges.clouds.wording import curves, effects, examples, statement
+from tenfold.data.arrays import Arrays, BoolArray, Float32Array, IntArray
 from tenfold.recipe import Json, Recipe
 
 #: Where nothing was tuned: the more likely side.
@@ -34,7 +33,6 @@ def tune(recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
     clouds = cast(CloudsRecipe, recipe)
     roles = {name: clouds.member(name).role for name in out_of_fold.models}
     cascade = _open(clouds.tune, roles)
-    _check(clouds.tune, cascade)
     measured = measure(cascade, clouds.tune, out_of_fold, on_progress)
     found = search(measured, clouds.tune)
     decision = _chosen(cascade, found).to_json()
@@ -45,6 +43,7 @@ def tune(recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
         "baseline": {"name": "all blank", "honest": float((~measured.truth).mean())},
         "curves": curves(measured, found, clouds.tune),
         "effects": effects(measured, found, clouds.tune),
+        "examples": examples(measured, found, clouds.tune),
         "statement": statement(clouds.tune, Cascade.from_json(decision)),
     }
 
@@ -70,25 +69,6 @@ def _open(options: CloudsTune, roles: Mapping[str, str]) -> Cascade:
         least_areas=(options.least_area or 0,) * _ALL,
         classifier_cuts=removed if "cls" in roles.values() else None,
     )
-
-
-def _check(options: CloudsTune, cascade: Cascade) -> None:
-    """Refuse what could not do what its name says.
-
-    Raises:
-        RecipeError: naming the option.
-    """
-    models = len(cascade.models("seg2"))
-    if options.combine == "vote" and cascade.votes >= models:
-        raise RecipeError(
-            f"tune.votes: more than {cascade.votes:g} of {models} seg2 models can never"
-            f" agree; give at most {models - 1}"
-        )
-    if options.force_best and cascade.classifier_cuts is None:
-        raise RecipeError(
-            "tune.force_best: the likeliest class is the classifier's; add a member of"
-            " role cls, or leave it out"
-        )
 
 
 def _chosen(cascade: Cascade, found: Found) -> Cascade:
@@ -184,7 +164,7 @@ def decide(
 
 def _painted(
     averages: Mapping[str, Arrays], cascade: Cascade
-) -> tuple[BoolArray, np.ndarray[Any, Any]]:
+) -> tuple[BoolArray, IntArray]:
     """Return the masks before anything is removed, and the areas that count, (4,)."""
     if "seg2" not in averages and "seg1" not in averages:
         return np.ones((_ALL, *SUBMITTED), np.bool_), np.full(_ALL, np.prod(SUBMITTED))
@@ -201,7 +181,7 @@ def _painted(
         core = masks
         if core_cut is not None:
             core = masks_of(mean["prob"], (core_cut,) * _ALL)
-    return masks, np.count_nonzero(core, axis=(1, 2))
+    return masks, np.asarray(np.count_nonzero(core, axis=(1, 2)), np.int64)
 
 
 def _seen(mean: Arrays, cascade: Cascade) -> BoolArray:

@@ -188,13 +188,13 @@ def _of_class(name: str, test: pl.Series, train: pl.Series) -> Iterator[str]:
 
 def _present(shares: pl.Series) -> float:
     """Return the share of images that have any."""
-    return float((shares > 0).mean() or 0.0)
+    return _mean(shares > 0)
 
 
 def _area(shares: pl.Series) -> float | None:
     """Return the mean share of the images that have any; none if no image has."""
     some = shares.filter(shares > 0)
-    return float(some.mean()) if len(some) else None  # type: ignore[arg-type]
+    return _mean(some) if len(some) else None
 
 
 def _blank(table: pl.DataFrame) -> float:
@@ -202,4 +202,8 @@ def _blank(table: pl.DataFrame) -> float:
 
 
 def _without_any(table: pl.DataFrame) -> float:
-    return float((table.select(area=_AREA)["area"] == 0).mean() or 0.0)
+    return _mean(table.select(area=_AREA)["area"] == 0)
+
+
+def _mean(values: pl.Series) -> float:
+    return float(values.cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]

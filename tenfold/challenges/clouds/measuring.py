@@ -36,6 +36,7 @@ class Measured:
     """The rows of N images; the last axis is the class.
 
     Attributes:
+        ids: of the images.
         fold: (N,) its place among the folds that there are.
         truth: (N, 4) whether there is the class.
         labelled: (N, 4) px of it.
@@ -48,6 +49,7 @@ class Measured:
         probability: (N, 4) of the classifier; None without one.
     """
 
+    ids: tuple[str, ...]
     fold: IntArray
     truth: BoolArray
     labelled: IntArray
@@ -74,9 +76,10 @@ def measure(
         out_of_fold: outputs of every model.
         on_progress: told how many images are done.
     """
-    pixels, fold_of, kept = 0, [], []
-    for done, (_, fold, arrays, outputs) in enumerate(out_of_fold.samples(), 1):
+    pixels, ids, fold_of, kept = 0, [], [], []
+    for done, (id_, fold, arrays, outputs) in enumerate(out_of_fold.samples(), 1):
         pixels = arrays["truth"].size
+        ids.append(id_)
         fold_of.append(out_of_fold.folds.index(fold))
         kept.append(_Image(cascade, arrays, outputs).numbers(options))
         on_progress(done)
@@ -84,6 +87,7 @@ def measure(
         name: np.stack([numbers[name] for numbers in kept], axis=-2) for name in kept[0]
     }
     return Measured(
+        ids=tuple(ids),
         fold=np.array(fold_of, np.int64),
         pixels=pixels,
         truth=stacked["truth"],

@@ -106,6 +106,12 @@ class CloudsNet(Section):
         False, description="memory order of convolutions; faster for most encoders"
     )
 
+    @model_validator(mode="after")
+    def _widths_fit(self) -> "CloudsNet":
+        if self.architecture == "fpn" and len(self.decoder_channels or (0,)) > 1:
+            raise ValueError("decoder_channels: an FPN has one width, such as [256]")
+        return self
+
 
 class CloudsBackbone(Section):
     """A classifier: backbone, dropout, mean over the picture, two linear layers."""
@@ -159,7 +165,8 @@ class CloudsPresenceLoss(Section):
     balanced: bool = Field(
         True,
         description="the mean over a batch's positive entries and that over its"
-        " negative ones each count by their weight; else the plain mean of all",
+        " negative ones each count by their weight; else the mean of all, each by its"
+        " weight",
     )
     negative: Weight = Field(1.0, description="weight of absent classes")
     positive: Weight = Field(1.0, description="weight of present classes")
@@ -180,26 +187,37 @@ class CloudsAugment(Section):
     distort_steps: int = Field(5, ge=1, description="cells of the grid a side")
 
 
-class CloudsSegmenter(Member):
+class CloudsMember(Member):
+    """What both kinds of member have."""
+
+    input: CloudsInput = CloudsInput()
+    augment: CloudsAugment = CloudsAugment()
+
+    @model_validator(mode="after")
+    def _sees_whole_pictures(self) -> "CloudsMember":
+        if self.inference.window is not None:
+            raise ValueError("inference.window: clouds has no sliding windows")
+        if self.engine != "torch":
+            raise ValueError("clouds networks train with engine torch")
+        return self
+
+
+class CloudsSegmenter(CloudsMember):
     """A network that paints: `seg1` says where there is anything, `seg2` its shape."""
 
     role: Literal["seg1", "seg2"] = Field(
         "seg1", description="seg1 decides presence, seg2 the shape"
     )
-    input: CloudsInput = CloudsInput()
     net: CloudsNet = CloudsNet()
     loss: CloudsLoss = CloudsLoss(bce=1.0)
-    augment: CloudsAugment = CloudsAugment()
 
 
-class CloudsClassifier(Member):
+class CloudsClassifier(CloudsMember):
     """A network that says which classes an image has; it only removes masks."""
 
     role: Literal["cls"] = Field("cls", description="decides what is removed")
-    input: CloudsInput = CloudsInput()
     net: CloudsBackbone = CloudsBackbone()
     loss: CloudsPresenceLoss = CloudsPresenceLoss()
-    augment: CloudsAugment = CloudsAugment()
 
 
 class CloudsTune(Section):
@@ -305,6 +323,28 @@ class CloudsRecipe(Recipe):
                 )
             if self.pseudo is not None and number == 1 and "cls" not in roles:
                 raise ValueError("pseudo: its first round needs a classifier (cls)")
+            if self.tune.force_best and "cls" not in roles:
+                raise ValueError("tune.force_best: the likeliest class needs a cls")
+        return self
+
+    @model_validator(mode="after")
+    def _models_suit_the_decision(self) -> "CloudsRecipe":
+        votes, heads = self.tune.votes, self.tune.presence_from == "head"
+        for number in self.rounds:
+            members = self.of_round(number)
+            painters = [m for m in members if isinstance(m, CloudsSegmenter)]
+            seg2 = sum(member.role == "seg2" for member in painters)
+            if self.tune.combine == "vote" and votes is not None and votes >= seg2:
+                raise ValueError(
+                    f"tune.votes: more than {votes} of the {seg2} seg2 models of round"
+                    f" {number} can never agree; give at most {seg2 - 1}"
+                )
+            for member in painters:
+                if heads and member.role == "seg1" and not member.net.head:
+                    raise ValueError(
+                        f"tune.presence_from: {member.name} has no head; set its"
+                        " net.head true"
+                    )
         return self
 
 

@@ -14,6 +14,8 @@ from tenfold.data.arrays import ByteArray, Float32Array, IntArray
 
 #: Weights of bytes are whole numbers of 1/2048.
 _UNIT = np.float32(2048)
+#: Target rows that are worked on at once, so that they stay in the cache.
+_BLOCK = 32
 _Int32Array = NDArray[np.int32]
 
 
@@ -63,20 +65,19 @@ def resize_bytes(values: ByteArray, size: tuple[int, int]) -> ByteArray:
         (*size, C).
     """
     rows, columns = taps(values.shape[0], size[0]), taps(values.shape[1], size[1])
-    needed, place = np.unique([rows.low, rows.high], return_inverse=True)
-    low, high = place.reshape(2, -1)
-    across = _across(values[needed], columns)
-    first, second = _whole_weights(rows)
-    total = across[low]
-    total *= first[:, None, None]
-    total >>= 16
-    lower = across[high]
-    lower *= second[:, None, None]
-    lower >>= 16
-    total += lower
-    total += 2
-    total >>= 2
-    return total.astype(np.uint8)
+    first, second = (weights[:, None, None] for weights in _whole_weights(rows))
+    result = np.empty((*size, values.shape[2]), np.uint8)
+    for start in range(0, size[0], _BLOCK):
+        some = slice(start, start + _BLOCK)
+        needed, place = np.unique(
+            [rows.low[some], rows.high[some]], return_inverse=True
+        )
+        low, high = place.reshape(2, -1)
+        across = _across(values[needed], columns)
+        total = across[low] * first[some] >> 16
+        total += across[high] * second[some] >> 16
+        result[some] = (total + 2) >> 2
+    return result
 
 
 def _across(values: ByteArray, columns: Taps) -> _Int32Array:

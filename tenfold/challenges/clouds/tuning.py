@@ -3,11 +3,11 @@
 Each cut takes out the rows up to a score: seg1's presence, the mask's area, the
 classifier's probability. What a row's removal gains is known, so sorting the rows by
 the score gives the mean Dice of every cut at once. Several open cuts are chosen in
-turns, in that order, each given the others, beginning with none that removes
-anything, until a turn gains nothing; that is done at every pixel cut, and the best
-is taken, the first of equals. With the published settings only the classifier's cut
-is open, and its search is complete. The honest score repeats all of it without each
-fold.
+turns, each given the others, beginning with none that removes anything, until a turn
+gains nothing: once in that order and once in the reverse. That is done at every pixel
+cut, and the best is taken, the first of equals. With the published settings only the
+classifier's cut is open, and its search is complete. The honest score repeats all of
+it without each fold.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tenfold.challenges.clouds.cascade import forced
 from tenfold.challenges.clouds.classes import CLASSES
@@ -30,6 +29,7 @@ GRID = tuple(step / 100 for step in range(100))
 #: What removes masks, in this order.
 REMOVERS = ("presence", "area", "classifier")
 _MOST_TURNS = 4
+_SEVERAL = 2
 
 
 class Cuts(NamedTuple):
@@ -161,12 +161,29 @@ def _honest(rows: ClassRows, options: CloudsTune) -> int:
 
 def choose(rows: ClassRows, options: CloudsTune) -> Cuts:
     """Return the cuts of the highest mean Dice; see the module."""
-    tried = [_at_pixel_cut(rows, options, at) for at in range(len(options.pixel_cuts))]
+    open_ = [name for name in REMOVERS if _is_open(name, rows, options)]
+    orders = [open_] if len(open_) < _SEVERAL else [open_, open_[::-1]]
+    tried = [
+        _in_turns(rows, options, place, order)
+        for place in range(len(options.pixel_cuts))
+        for order in orders
+    ]
     worth = [int(rows.scores(cuts).sum()) for cuts in tried]
     return tried[int(np.argmax(worth))]
 
 
-def _at_pixel_cut(rows: ClassRows, options: CloudsTune, place: int) -> Cuts:
+def _is_open(name: str, rows: ClassRows, options: CloudsTune) -> bool:
+    """Tell whether a cut is to be chosen."""
+    if name == "presence":
+        return options.presence_cut is None
+    if name == "area":
+        return options.least_area is None
+    return options.classifier_cut is None and rows.probability is not None
+
+
+def _in_turns(
+    rows: ClassRows, options: CloudsTune, place: int, order: Collection[str]
+) -> Cuts:
     """Choose what is open at a pixel cut, one after the other."""
     fixed = options.classifier_cut
     cuts = Cuts(
@@ -179,41 +196,31 @@ def _at_pixel_cut(rows: ClassRows, options: CloudsTune, place: int) -> Cuts:
     score = int(rows.scores(cuts).sum())
     for _ in range(_MOST_TURNS):
         before = score
-        if options.presence_cut is None:
-            cuts = cuts._replace(presence=_presence(rows, cuts))
-        if options.least_area is None:
-            cuts = cuts._replace(area=_area(rows, cuts))
-        if options.classifier_cut is None and rows.probability is not None:
-            cuts = cuts._replace(classifier=_classifier(rows, cuts, options))
+        for name in order:
+            better: dict[str, Any] = {name: _best(name, rows, cuts, options)}
+            cuts = cuts._replace(**better)
         score = int(rows.scores(cuts).sum())
         if score == before:
             break
     return cuts
 
 
-def _presence(rows: ClassRows, cuts: Cuts) -> float:
-    values = np.union1d(np.float32(0), rows.presence)
-    return float(values[best_cut(rows.presence, rows.gains(cuts, "presence"), values)])
+def _best(name: str, rows: ClassRows, cuts: Cuts, options: CloudsTune) -> float:
+    """Return the best of one cut, given the others; the lowest of equals."""
+    gains = rows.gains(cuts, name)
+    if name == "area":
+        # One pixel more than has the largest mask that goes.
+        core = rows.core[cuts.place]
+        values = np.union1d(-1, core)
+        return int(values[best_cut(core, gains, values)]) + 1
+    if name == "presence":
+        tried = _distinct(rows.presence)
+        return tried[best_cut(rows.presence, gains, np.array(tried, np.float32))]
+    scores = np.asarray(rows.probability, np.float32)
+    tried = list(GRID) if options.published_grid else _distinct(scores)
+    return tried[best_cut(scores, gains, np.array(tried, np.float32))]
 
 
-def _area(rows: ClassRows, cuts: Cuts) -> int:
-    """Return the least area; one more than that of the largest mask that goes."""
-    core = rows.core[cuts.place]
-    values = np.union1d(-1, core)
-    return int(values[best_cut(core, rows.gains(cuts, "area"), values)]) + 1
-
-
-def _classifier(rows: ClassRows, cuts: Cuts, options: CloudsTune) -> float:
-    assert rows.probability is not None  # noqa: S101 - the caller asked
-    tried = classifier_cuts(rows.probability, options)
-    gains = rows.gains(cuts, "classifier")
-    place = best_cut(rows.probability, gains, np.array(tried, np.float32))
-    return tried[place]
-
-
-def classifier_cuts(probability: NDArray[Any], options: CloudsTune) -> list[float]:
-    """Return the cuts to choose from: the published grid, or whatever may differ."""
-    if options.published_grid:
-        return list(GRID)
-    values: list[float] = np.union1d(np.float32(0), probability).tolist()
-    return values
+def _distinct(scores: Float32Array) -> list[float]:
+    """Return all cuts that differ in what they take out, ascending from 0."""
+    return [float(value) for value in np.union1d(np.float32(0), scores)]

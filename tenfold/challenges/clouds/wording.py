@@ -28,6 +28,8 @@ from tenfold.ensembling.removing import gains_at
 from tenfold.recipe import Json
 
 _FIXED, _CHOSEN = "fixed by the recipe", "chosen out-of-fold"
+#: Images of a kind.
+_EXAMPLES = 3
 #: The classifier cuts of a curve; the published grid, and 1.
 _DRAWN = np.array([*GRID, 1], np.float32)
 
@@ -161,6 +163,31 @@ def effects(measured: Measured, found: Found, options: CloudsTune) -> list[Json]
     table.append(_row("rule: all blank", blank, measured.truth))
     table.append(_row("rule: true presence, whole picture", whole, measured.truth))
     return table
+
+
+def examples(
+    measured: Measured, found: Found, options: CloudsTune
+) -> list[tuple[str, list[str]]]:
+    """Name images in which removal was right, was wrong, or should have been."""
+    painted = _at(measured.area, found) > 0
+    stands = _stands(measured, found, options, REMOVERS)
+    removed, left = painted & ~stands, painted & stands
+    kinds = {
+        "Fixed: masks of absent classes were removed": removed & ~measured.truth,
+        "Mistakes: masks of present classes were removed": removed & measured.truth,
+        "Mistakes: masks of absent classes stand": left & ~measured.truth,
+    }
+    return [
+        (title, [measured.ids[place] for place in _most(rows.sum(axis=1))])
+        for title, rows in kinds.items()
+        if rows.any()
+    ]
+
+
+def _most(counts: IntArray) -> list[int]:
+    """Return the places of the highest counts above 0, the first of equals first."""
+    order = np.argsort(-counts, kind="stable")[:_EXAMPLES]
+    return [int(place) for place in order if counts[place]]
 
 
 def _steps(measured: Measured, found: Found) -> list[tuple[str, tuple[str, ...]]]:

@@ -41,6 +41,7 @@ def tune(recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
         "baseline": found.rule.result(),
         "curves": curves(found, decision),
         "effects": effects(found),
+        "examples": [],
         "statement": statement(options, decision),
     }
 

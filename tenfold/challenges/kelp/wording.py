@@ -108,7 +108,7 @@ def _effect(what: str, before: IntArray, after: IntArray) -> Json:
     """Compare tp, fp and fn before a removal with those after."""
     kelp, other = (int(before[i] - after[i]) for i in (0, 1))
     return {
-        "removed": what,
+        "step": f"without {what}",
         "patches": None,
         "pixels": kelp + other,
         "of them labelled kelp": kelp,

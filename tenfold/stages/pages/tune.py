@@ -1,13 +1,20 @@
 """The page of tune: what was decided, on what, and what it is worth."""
 
 from tenfold.challenges import DecisionPart
+from tenfold.data.arrays import Arrays, ByteArray
+from tenfold.data.dataset import Dataset
 from tenfold.recipe import Json
 from tenfold.reports import figures
-from tenfold.reports.page import Page
+from tenfold.reports.page import Page, Picture
 from tenfold.stages.context import Context
-from tenfold.stages.entries import DECISION, SCORES
+from tenfold.stages.entries import DECISION, LEADERBOARD, SCORES
 from tenfold.stages.pages import Shown
+from tenfold.stages.proof import open_folds
+from tenfold.stages.tune import HeldOut, Outputs, decide
 from tenfold.store import Entry
+
+#: Inputs of tune that out-of-fold outputs are read by.
+_READ = ("dataset", "folds", "leaderboard")
 
 
 def show(context: Context, entry: Entry) -> Shown:
@@ -15,7 +22,9 @@ def show(context: Context, entry: Entry) -> Shown:
     decision, scores = entry.json(DECISION), entry.json(SCORES)
     monitor = context.challenge.scoring.MONITOR
     baseline = scores["baseline"]
-    page = Page("Decision", decision["statement"], "tune")
+    label = entry.manifest["label"]
+    title = label.replace("tune", "Decision", 1)
+    page = Page(title, decision["statement"], "tune")
     page.facts(
         {
             f"{monitor}, honest": scores["honest"],
@@ -51,6 +60,7 @@ def show(context: Context, entry: Entry) -> Shown:
     for curve in scores["curves"]:
         _curve(page, curve, monitor)
     _effects(page, scores["effects"])
+    _examples(page, context, entry, decision)
     page.section("Members")
     choice = decision["choice"]
     rows = [
@@ -91,11 +101,44 @@ def _curve(page: Page, curve: Json, monitor: str) -> None:
 
 
 def _effects(page: Page, rows: list[Json]) -> None:
-    """Show what was taken out of the masks, if anything was."""
+    """Show what each step of the decision did to the masks, if there are several."""
     if not rows:
         return
     page.section(
-        "What removal did",
+        "What each step did",
         "On masks of out-of-fold samples, one step after the other.",
     )
-    page.table(rows)
+    page.table([{"step": row["step"]} | row for row in rows])
+
+
+def _examples(page: Page, context: Context, entry: Entry, decided: Json) -> None:
+    """Show samples in which the steps were right or wrong, as they were decided."""
+    examples = entry.json(SCORES)["examples"]
+    if not examples:
+        return
+    page.section("Examples", "Out-of-fold predictions, as they were decided.")
+    wanted = {id_ for _, ids in examples for id_ in ids}
+    drawn = {
+        id_: _drawn(context, decided, arrays, outputs)
+        for id_, _, arrays, outputs in _held_out(context, entry, decided).samples()
+        if id_ in wanted
+    }
+    for title, ids in examples:
+        page.section(title)
+        page.pictures([Picture(p, name, id_) for id_ in ids for name, p in drawn[id_]])
+
+
+def _held_out(context: Context, entry: Entry, decided: Json) -> HeldOut:
+    opened = {name: context.store.open(entry.inputs[name]) for name in _READ}
+    models = {member["model"] for member in decided["members"]}
+    board = [r for r in opened["leaderboard"].json(LEADERBOARD) if r["model"] in models]
+    data, table = opened["dataset"], open_folds(opened["folds"], opened["dataset"])
+    return HeldOut(context.store, Dataset(data.path), table, board)
+
+
+def _drawn(
+    context: Context, decided: Json, arrays: Arrays, outputs: Outputs
+) -> list[tuple[str, ByteArray]]:
+    challenge = context.challenge
+    prediction = decide(challenge.decision, decided, outputs, arrays)
+    return list(challenge.drawing.overlay(arrays, prediction).items())

@@ -22,6 +22,9 @@ ROLES = {
 def recipe_with(roles=ROLES, **tune):
     """A recipe of the models; fields of its tune section by name."""
     members = [{"name": n, "role": r, "training": TRAINING} for n, r in roles.items()]
+    for member in members:
+        if member["role"] == "seg1" and tune.get("presence_from") == "head":
+            member["net"] = {"head": True}
     said = {"challenge": "clouds", "name": "test", "about": "", "lands_near": ""}
     raw = said | {"members": members, "tune": tune}
     return CloudsRecipe.model_validate_json(json.dumps(raw))

@@ -9,8 +9,10 @@ import yaml
 
 from tenfold.challenges import FOLDER, find_challenge, load_recipe, recipe_from_json
 from tenfold.challenges.clouds.network import ClassifierModel, SegmenterModel
+from tenfold.challenges.clouds.options import CloudsRecipe
 from tenfold.data.fetching.listing import load_list
 from tenfold.errors import RecipeError
+from tenfold.recipe import validate
 
 PRESETS = ["baseline", "published", "smoke", "tenfold"]
 
@@ -345,3 +347,29 @@ def test_the_list_of_files_states_no_checksum_that_nobody_knows():
         assert file.sha256 is file.md5 is file.size is None
     raw = yaml.safe_load(Path(FOLDER / "clouds" / "downloads.yaml").read_text("utf-8"))
     assert raw["page"] == files[0].kaggle.page
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("data.size=[100, 576]",), "multiples of 32"),
+        (("members.0.net.decoder_channels=[8, 8]",), "an FPN has one width"),
+        (("members.0.loss={bce: 0}",), "give bce, dice or presence a weight above 0"),
+        (("members.0.inference.window=64",), "no sliding windows"),
+        (("members.0.engine=trees",), "train with engine torch"),
+        (("members.1.role=seg1",), "round 1 has none of role seg2"),
+        (("tune.votes=1",), "more than 1 of the 1 seg2 models of round 1 can never"),
+        (("tune.presence_from=head",), "has no head; set its net.head true"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings, said):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe("clouds", "baseline", ["tune.combine=vote", *settings])
+
+
+def test_the_likeliest_class_needs_a_classifier():
+    raw = load_recipe("clouds", "baseline").model_dump(mode="json")
+    raw["members"] = [m for m in raw["members"] if m["role"] != "cls"]
+    raw["tune"]["force_best"] = True
+    with pytest.raises(RecipeError, match=r"force_best: the likeliest class needs"):
+        validate(CloudsRecipe, raw, "here")

@@ -193,17 +193,7 @@ def test_a_prediction_is_described_by_its_shares():
     )
 
 
-def test_votes_that_can_never_be_had_are_refused():
-    with pytest.raises(RecipeError, match="more than 3 of 3 seg2 models"):
-        tuned(OutOfFold(), votes=3)
-
-
-def test_forcing_needs_a_classifier():
-    with pytest.raises(RecipeError, match=r"force_best.*role cls"):
-        tuned(OutOfFold(roles=WITHOUT_CLS), force_best=True)
-
-
-def test_presence_from_a_head_needs_one():
+def test_outputs_without_the_head_that_presence_is_read_from_are_refused():
     with pytest.raises(RecipeError, match=r"head, but where has none"):
         tuned(OutOfFold(), presence_from="head")
     choice = decisions.untuned(recipe_with(presence_from="head"), "where", 0)

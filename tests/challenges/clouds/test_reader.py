@@ -269,7 +269,7 @@ def test_a_table_that_breaks_a_rule_stops(source, table):
     with pytest.raises(SourceError, match=rf"{table}, row \d+: key .* comes twice"):
         source.scan()
     (source.root / table).unlink()
-    with pytest.raises(SourceError, match=r"not a clouds data set; expected train\.csv"):
+    with pytest.raises(SourceError, match="not a clouds data set; expected"):
         source.scan()
 
 

@@ -330,7 +330,7 @@ def test_effects_count_what_went(source):
         assert row["Dice after"] == pytest.approx(score(source, after))
     assert land["patches"] is None
     assert small["patches"] > 0
-    assert small["removed"] == "patches under 6 pixels"
+    assert small["step"] == "without patches under 6 pixels"
 
 
 def test_the_statement_says_what_was_chosen_and_in_what_order(source):

@@ -13,9 +13,10 @@ from tenfold.recipe import DataOptions
 def test_pairs_that_share_land_are_found_and_no_others(tmp_path):
     options = SynthOptions(train=30, test=8, coasts=7, bad_files=False, seed=3)
     synthesise(tmp_path, options)
-    samples = reader.scan(tmp_path / "data", DataOptions()).samples
+    options = DataOptions()
+    samples = reader.scan(tmp_path / "data", options).samples
     ids = [sample.id for sample in samples]
-    views = [duplicates.lattice(reader.pack(s, None, DataOptions()).arrays) for s in samples]
+    views = [duplicates.lattice(reader.pack(s, None, options).arrays) for s in samples]
     result = find_overlaps(views)
     found = pl.DataFrame(
         [(ids[o.a], ids[o.b]) for o in result.overlaps], schema=["a", "b"], orient="row"
