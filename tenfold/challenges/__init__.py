@@ -310,6 +310,9 @@ class SubmissionPart(Protocol):
 class DrawingPart(Protocol):
     """drawing.py: a sample as a person wants to see it."""
 
+    LEGEND: str
+    """What of an overlay is the prediction, and what the label, in a sentence."""
+
     def views(self, arrays: Arrays) -> Mapping[str, ByteArray]:
         """Return named pictures (H, W, 3) of a sample, the most telling first."""
 

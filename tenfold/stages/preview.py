@@ -20,7 +20,9 @@ def run(context: Context, dataset: Reference, submission: Reference) -> Referenc
     def work(workspace: Workspace) -> None:
         catalogue = Dataset(data.path)
         table = pl.read_parquet(submitted.path / PREDICTIONS)
-        test = table.join(catalogue.rows("test").drop("split", "shard", "row"), on="id")
+        # What both have is of the prediction: test samples have no label.
+        known = [name for name in table.columns if name != "id"]
+        test = table.join(catalogue.rows("test").drop(known, strict=False), on="id")
         content = {
             "samples": list(drawing.choose(test, options.samples).items()),
             "comparison": drawing.comparison(test, catalogue.rows("train")),

@@ -13,6 +13,7 @@ from tenfold.challenges.clouds.planes import unpack_planes
 from tenfold.data.arrays import Arrays, BoolArray, ByteArray, Float32Array
 from tenfold.reports.panels import Scale
 
+LEGEND = "Outlines are what is predicted, tints are labels."
 _SHARES = tuple(f"{name.lower()}_share" for name in CLASSES)
 _AREA = pl.sum_horizontal(*_SHARES)
 # Beyond these differences, and these ratios, a warning is given. They are ours: what a

@@ -243,7 +243,10 @@ class CloudsTune(Section):
         "pixels", description="what seg1's presence is read from"
     )
     presence_pixels: int = Field(
-        1, ge=1, description="presence is the mean of so many of the highest pixels"
+        1,
+        ge=1,
+        description="presence is the mean of so many of the highest pixels, at the"
+        " prepared size",
     )
     presence_cut: Share | None = Field(
         0.5, description="presence above it lets a mask stand; none: chosen"

@@ -30,6 +30,9 @@ _COMPOSITES = {
 _NDVI = Scale("BrBG", -0.4, 0.4)
 
 
+LEGEND = "Yellow outlines the prediction, teal the label."
+
+
 def views(arrays: Arrays) -> Mapping[str, ByteArray]:
     """Return three composites, NDVI, the DEM, QA and (train) the mask."""
     raw = unpack_tile(arrays)

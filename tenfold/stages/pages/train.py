@@ -129,7 +129,7 @@ def _pictures(page: Page, context: Context, entry: Entry) -> None:
     kept = sorted((entry.path / "pictures").glob("*.npz"))
     if not kept:
         return
-    page.section("Held-out samples", "Yellow outlines the prediction, teal the label.")
+    page.section("Held-out samples", drawing.LEGEND)
     by_sample: dict[str, list[tuple[str, Path]]] = {}
     for file in kept:
         epoch, _, id_ = file.stem.partition("_")

@@ -116,7 +116,8 @@ def _examples(page: Page, context: Context, entry: Entry, decided: Json) -> None
     examples = entry.json(SCORES)["examples"]
     if not examples:
         return
-    page.section("Examples", "Out-of-fold predictions, as they were decided.")
+    legend = context.challenge.drawing.LEGEND
+    page.section("Examples", f"Out-of-fold predictions, as they were decided. {legend}")
     wanted = {id_ for _, ids in examples for id_ in ids}
     drawn = {
         id_: _drawn(context, decided, arrays, outputs)
