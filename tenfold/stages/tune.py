@@ -79,6 +79,8 @@ def _of_round(recipe: Recipe, board: Sequence[Json], number: int) -> list[Json]:
         raise RecipeError(
             f"recipe {recipe.name} has no round {number}; it has {len(recipe.rounds)}"
         )
+    if len(recipe.rounds) == 1:
+        return list(board)
     by_model = {row["model"]: row for row in board}
     names = [member.name for member in recipe.of_round(number)]
     missing = [name for name in names if name not in by_model]

@@ -1,6 +1,6 @@
 from tests.contract.contract import ChallengeContract
 
-MEMBERS = ("where", "shape", "which", "shape-pl")
+MEMBERS = ("where", "shape", "which", "which-pl")
 
 
 class TestClouds(ChallengeContract):

@@ -94,7 +94,7 @@ def _train(context, data, folds, model, fold, shift, optimistic):
         figures = scoring.metrics(total)
         metrics = {"tally": total.to_json(), "score": figures[scoring.MONITOR]}
         metrics |= {"figures": figures, "model": model, "fold": fold, "role": "segment"}
-        metrics["selected_on_fold"] = optimistic
+        metrics |= {"selected_on_fold": optimistic, "pseudo_labelled": False}
         write_json(workspace.path / METRICS, metrics)
         epochs = range(1, EPOCHS + 1)
         history = {"epoch": [float(e) for e in epochs]}

@@ -167,12 +167,12 @@ def test_a_decision_of_another_version_leaves_the_models_paired(made, tmp_path):
     (task,) = [t for t in record["tasks"] if t["stage"] == "tune"]
     entry = tmp_path / "store" / task["address"]
     decision = json.loads((entry / "decision.json").read_text())
-    del decision["choice"]["fold_weights"]
+    del decision["choice"]["model_weights"]
     write_json(entry / "decision.json", decision)
     (entry / "manifest.json").write_text(resealed(entry))
     write_json(tmp_path / "a" / "run.json", record)
     found = compare(tmp_path / "a", made / "lucky")
-    assert "of another version of the code (KeyError: 'fold_weights')" in (
+    assert "of another version of the code (KeyError: 'model_weights')" in (
         found.undecided
     )
     assert set(found.differences) == set(WELL)

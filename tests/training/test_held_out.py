@@ -54,6 +54,7 @@ class Bench:
                 "model": model,
                 "role": "segment",
                 "selected_on_fold": False,
+                "pseudo_labelled": False,
                 "folds": {},
                 "fold_scores": {},
             }
@@ -237,6 +238,7 @@ class MeanDecision:
             "baseline": {},
             "curves": [],
             "effects": [],
+            "examples": [],
         }
 
 

@@ -35,7 +35,7 @@ def page_of(found: Comparison) -> Page:
     if found.undecided:
         page.note("warning", found.undecided)
     for letter, side in _sides(found):
-        reason = optimism(side.scores["selected_on_fold"])
+        reason = optimism(side.scores)
         if reason:
             page.note("warning", f"Out-of-fold scores of {letter} are {reason}.")
     _scores(page, found, monitor)
