@@ -21,7 +21,7 @@ KEYS = {
     "ingest": "source, data, channels",
     "group": "data set, groups, weights file",
     "split": "data set, groups found, split, seed",
-    "train": "data set, folds, fold, this member, seed, weights file, pseudo-labels",
+    "train": "data set, folds, fold, this member, seed, weights file",
     "evaluate": "data set, folds, its trained folds, the leaderboard before",
     "tune": "data set, folds, leaderboard with all trained folds, tune",
     "predict": "data set, decision, predict, worker",
@@ -64,6 +64,13 @@ def steps_of(recipe: Recipe) -> tuple[Step, ...]:
         Step("submit", "Write submission"),
         Step("preview", "Preview"),
     )
+
+
+def _key(recipe: Recipe, step: Step) -> str:
+    """Say what the key of a step's results is made of."""
+    late = {member.name for member in recipe.trained_in(2)}
+    learns = step.stage == "train" and step.member in late
+    return KEYS[step.stage] + (", pseudo-labels" if learns else "")
 
 
 def _round(recipe: Recipe, number: int) -> list[Step]:
@@ -259,7 +266,7 @@ def _rows(compiled: "Compiled", settings: Settings) -> Iterator[tuple[str, ...]]
             machine_of(
                 profile_of(recipe, step.stage, step.member), compiled.target == "vertex"
             ),
-            KEYS[step.stage],
+            _key(recipe, step),
         )
 
 

@@ -39,9 +39,11 @@ class Rejected(TenfoldError):  # noqa: N818 - a verdict, reported as data
     Attributes:
         file: name of the offending file, relative to the source.
         reason: what is wrong with it, in words.
+        meant: the recipe leaves it out, so that it is no fault.
     """
 
-    def __init__(self, file: str, reason: str) -> None:
+    def __init__(self, file: str, reason: str, meant: bool = False) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = file
         self.reason = reason
+        self.meant = meant

@@ -21,6 +21,7 @@ from tenfold.data.files import (
     files_below,
     is_hidden,
     locked,
+    naming,
     read_json,
     sha256_of,
     write_json,
@@ -192,7 +193,8 @@ class Store:
             return found
         path = self._root / key.address
         path.mkdir(parents=True, exist_ok=True)
-        with locked(path.parent / f".{path.name}.lock"):
+        # A full disk names no file.
+        with naming(path), locked(path.parent / f".{path.name}.lock"):
             # Somebody else may have finished it while we waited.
             return self.find(key.address) or self._make(key, path, label, recipe, work)
 
@@ -214,8 +216,6 @@ class Store:
             # On a full disk the log has no room either.
             with contextlib.suppress(OSError):
                 progress.log("failed", kind=type(error).__name__, message=str(error))
-            if isinstance(error, OSError) and error.filename is None:
-                error.filename = str(path)
             raise
         manifest = {
             "schema": SCHEMA,

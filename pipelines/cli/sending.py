@@ -72,7 +72,10 @@ def launch_verb(
     Every image must be in its registry, and goes by its digest. What the store holds
     is not done again.
 
-    Example: tenfold launch --recipe winning --target vertex
+    Example: tenfold launch --recipe winning --target vertex --project my-project
+    --location europe-west4 --pipeline-root gs://my-bucket/pipelines
+    --service-account runner@my-project.iam.gserviceaccount.com
+    --images europe-west4-docker.pkg.dev/my-project/tenfold
     --source gs://my-bucket/kelp --store gs://my-bucket/store --dry-run
     """
     from pipelines import submit, vertex

@@ -18,7 +18,7 @@ them by the contract tests.
 | decision | decision.py | tune, predict |
 | submission | submission.py | submit, score |
 | drawing | drawing.py | the reports |
-| exploring | exploring.py, where there is one | explore, statistics, compare |
+| exploring | exploring.py, where there is one | explore, statistics |
 | pseudo | pseudo.py, where there is one | select |
 """
 
@@ -162,6 +162,9 @@ class DuplicatesPart(Protocol):
 class StrataPart(Protocol):
     """strata.py: what folds are balanced by, and who stays out of them."""
 
+    COLUMNS: tuple[str, ...]
+    """Catalogue columns that `split.strata` may name."""
+
     def strata(self, catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
         """Return a label a train sample; equal labels are spread over folds."""
 
@@ -201,7 +204,10 @@ class Scoring(Protocol):
 
 
 class ScoringPart(Scoring, Protocol):
-    """scoring.py: the competition's metric of predictions, and what members go by."""
+    """scoring.py: the competition's metric of predictions, and what members go by.
+
+    Its own functions count decided predictions, and `of_role` outputs of members.
+    """
 
     def of_role(self, role: str) -> Scoring:
         """Return what the outputs of a role's members are scored by."""
@@ -222,6 +228,9 @@ class OutOfFold(Protocol):
 
 class DecisionPart(Protocol):
     """decision.py: from member outputs to a prediction, and how it is tuned."""
+
+    DECIDED: str
+    """The array of a prediction that says what was decided, e.g. its mask."""
 
     def tune(self, recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
         """Choose on out-of-fold outputs alone.
@@ -339,8 +348,8 @@ class DrawingPart(Protocol):
 class ExploringPart(Protocol):
     """exploring.py: what people may ask of the data; a challenge may do without.
 
-    Without it, explore draws every column under its own name, and there are neither
-    statistics of channels nor paired scores of two decisions.
+    Without it, explore draws every column under its own name, and there are no
+    statistics of channels.
     """
 
     COLUMNS: Mapping[str, str]
@@ -357,9 +366,6 @@ class ExploringPart(Protocol):
 
     def pixels(self, arrays: Arrays) -> int:
         """Return how many values a channel of a sample has, present or not."""
-
-    def as_outputs(self, prediction: Arrays) -> Arrays:
-        """Return a decided prediction as outputs that scoring counts alike."""
 
 
 class PseudoPart(Protocol):
@@ -520,6 +526,13 @@ def _of_challenge(found: Challenge, raw: Json, where: str) -> Recipe:
             f"{where}: {found.name} makes no pseudo-labels; leave the section pseudo"
             " and members' pseudo out"
         )
+    known = found.strata.COLUMNS
+    for name in recipe.split.strata:
+        if name not in known:
+            raise RecipeError(
+                f"{where}: split.strata: no column {name!r} to balance; there is"
+                f" {', '.join(known)}"
+            )
     return recipe
 
 

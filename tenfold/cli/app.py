@@ -22,6 +22,10 @@ _NEXT = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.EROFS: "it cannot be written; name a folder that can",
+    errno.ENOENT: "name one that is there",
+    errno.ENOTDIR: "a file has the name of a folder in it; name another place",
+    errno.EEXIST: "something else has that name; name another place",
+    errno.EISDIR: "name a file, not a folder",
 }
 #: Headings of the list of verbs, in order; a verb names its own.
 PANELS = (

@@ -71,7 +71,7 @@ def bench(
         )
     found = stage.run(
         context_of(challenge, recipe, overrides, store or "."),
-        None if dataset is None else read(dataset),
+        None if dataset is None else read(dataset, "ingest"),
         member or (),
         steps,
         device is Device.CPU,

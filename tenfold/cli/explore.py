@@ -59,7 +59,7 @@ def draw(
 
     if bool(ids) + (first is not None) + everything != 1:
         raise RecipeError("say which samples: their ids, --first N, or --all")
-    data = open_dataset(Store(store), challenge, read(dataset))
+    data = open_dataset(Store(store), challenge, read(dataset, "ingest"))
     known = Dataset(data.path).catalogue["id"].sort().to_list()
     chosen = ids or known[:first]
     with typer.progressbar(length=len(chosen), label="drawing") as bar:
@@ -98,9 +98,9 @@ def explore(
     context = context_of(challenge, recipe, overrides, store)
     done = stage.run(
         context,
-        read(dataset),
-        read(groups) if groups else None,
-        read(folds) if folds else None,
+        read(dataset, "ingest"),
+        read(groups, "group") if groups else None,
+        read(folds, "split") if folds else None,
     )
     finish(context, done, out)
 
@@ -135,7 +135,11 @@ def statistics(
 
     context = context_of(challenge, recipe, overrides, store)
     found = stage.run(
-        context, read(dataset), read(folds) if folds else None, fold, everything
+        context,
+        read(dataset, "ingest"),
+        read(folds, "split") if folds else None,
+        fold,
+        everything,
     )
     over = "all training samples" if fold is None else f"the training of fold {fold}"
     rows = [

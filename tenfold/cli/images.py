@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from tenfold.errors import RecipeError
+from tenfold.errors import RecipeError, SourceError
 
 
 def given(arguments: typer.Context, *names: str) -> list[str]:
@@ -32,7 +32,7 @@ def predict_images(
 
     Args:
         model: entry, as a person names it.
-        files: images.
+        files: images, and folders of them.
         out: folder for masks, pictures and a page.
         store: where an address lies.
         overrides: of the model's recipe.
@@ -56,7 +56,30 @@ def predict_images(
         )
     opened = open_model(model, store, overrides or (), weights, threshold)
     typer.echo(f"{opened.name}, {opened.context.recipe.name}")
-    for done in stage(opened, [Path(file) for file in files], out):
+    for done in stage(opened, images_of(files), out):
         name, value = next(iter(done.facts.items()))
         typer.echo(f"  {done.id}: {name} {value:.4f}, {done.mask}")
     typer.echo(f"  page   {out / PAGE}")
+
+
+def images_of(names: Sequence[str]) -> list[Path]:
+    """Put the files of a folder in its place, by their names.
+
+    Hidden files and folders below it are left out. What is no image is not: whoever
+    reads it says so.
+
+    Raises:
+        SourceError: if a folder holds no file itself.
+    """
+    found: list[Path] = []
+    for path in map(Path, names):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        files = [p for p in sorted(path.glob("[!.]*")) if not p.is_dir()]
+        if not files:
+            raise SourceError(
+                f"{path}: a folder without files; name the one that holds the images"
+            )
+        found += files
+    return found

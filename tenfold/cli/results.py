@@ -43,9 +43,9 @@ def score(
     Predictions and truth are paired by the ids in their names; what is on one side only
     is an error.
 
-    Example: tenfold score kelp submission.tar /data/kelp/test_kelp --table tiles.csv
+    Example: tenfold score kelp submission.tar /tmp/kelp/truth --table tiles.csv
 
-    Example: tenfold score kelp probabilities /data/kelp/test_kelp --threshold 0.48
+    Example: tenfold score kelp probabilities /tmp/kelp/truth --threshold 0.48
     --json figures.json
     """
     from tenfold.challenges import find_challenge
@@ -91,10 +91,10 @@ def judge(
     context = context_of(challenge, recipe, overrides, store)
     done = stage.run(
         context,
-        read(dataset),
-        read(groups),
-        read(decision),
-        read(submission),
+        read(dataset, "ingest"),
+        read(groups, "group"),
+        read(decision, "tune"),
+        read(submission, "submit"),
         truth,
     )
     finish(context, done, out)

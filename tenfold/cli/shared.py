@@ -40,11 +40,11 @@ def context_of(
     return Context(load_recipe(challenge, recipe, overrides or ()), Store(store))
 
 
-def read(path: Path) -> "Reference":
-    """Read what an earlier verb named."""
+def read(path: Path, stage: str) -> "Reference":
+    """Read what the verb of a stage named."""
     from tenfold.stages.context import read_reference
 
-    return read_reference(path)
+    return read_reference(path, stage)
 
 
 def finish(context: "Context", reference: "Reference", out: Path) -> None:

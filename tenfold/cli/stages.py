@@ -63,7 +63,7 @@ def group(
     from tenfold.stages import group as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    finish(context, stage.run(context, read(dataset)), out)
+    finish(context, stage.run(context, read(dataset, "ingest")), out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -84,7 +84,9 @@ def split(
     from tenfold.stages import split as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    finish(context, stage.run(context, read(dataset), read(groups)), out)
+    finish(
+        context, stage.run(context, read(dataset, "ingest"), read(groups, "group")), out
+    )
 
 
 @app.command(rich_help_panel=STAGES)
@@ -123,12 +125,12 @@ def train(
     context = context_of(challenge, recipe, overrides, store)
     done = stage.run(
         context,
-        read(dataset),
-        read(folds),
+        read(dataset, "ingest"),
+        read(folds, "split"),
         member,
         fold,
         resume,  # type: ignore[arg-type]
-        read(pseudo) if pseudo else None,
+        read(pseudo, "select") if pseudo else None,
     )
     finish(context, done, out)
 
@@ -152,20 +154,23 @@ def evaluate(
 ) -> None:
     """Join all folds of one model and add it to the leaderboard.
 
+    One model after the other, each with --earlier and what the one before it wrote;
+    tune takes the last leaderboard.
+
     Example: tenfold evaluate kelp --dataset dataset.json --folds folds.json
-    --member unet-quantile --trained model-0.json --trained model-1.json --store
-    runs/store --out board.json
+    --member unet-quantile --trained model-0.json --trained model-1.json --trained
+    model-2.json --trained model-3.json --store runs/store --out board.json
     """
     from tenfold.stages import evaluate as stage
 
     context = context_of(challenge, recipe, overrides, store)
     done = stage.run(
         context,
-        read(dataset),
-        read(folds),
+        read(dataset, "ingest"),
+        read(folds, "split"),
         member,
-        [read(path) for path in trained],
-        read(earlier) if earlier else None,
+        [read(path, "train") for path in trained],
+        read(earlier, "evaluate") if earlier else None,
     )
     finish(context, done, out)
 
@@ -195,7 +200,7 @@ def tune(
     from tenfold.stages import tune as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    found = read(dataset), read(folds), read(leaderboard)
+    found = read(dataset, "ingest"), read(folds, "split"), read(leaderboard, "evaluate")
     finish(context, stage.run(context, *found, round_number), out)
 
 
@@ -206,7 +211,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="CHALLENGE|IMAGE...",
-            help="name of a challenge, e.g. kelp; with --model: images",
+            help="name of a challenge, e.g. kelp; with --model: images, or folders of"
+            " them",
         ),
     ],
     out: Annotated[
@@ -259,9 +265,11 @@ def predict(
     how it sees them, e.g. --set members.unet-b5.inference.tta=dihedral.
 
     Example: tenfold predict kelp --dataset dataset.json --decision decision.json
-    --store runs/store --out predictions.json
+    --store runs/store --out predictions-0.json
 
     Example: tenfold predict --model decision.json AB123456_satellite.tif --out found
+
+    Example: tenfold predict --model decision.json /data/kelp/test_satellite --out found
     """
     if model is not None:
         wrong = given(arguments, "dataset", "decision", "recipe", "worker")
@@ -278,7 +286,11 @@ def predict(
     from tenfold.stages import predict as stage
 
     context = context_of(names[0], recipe, overrides, store)
-    finish(context, stage.run(context, read(dataset), read(decision), worker), out)
+    finish(
+        context,
+        stage.run(context, read(dataset, "ingest"), read(decision, "tune"), worker),
+        out,
+    )
 
 
 @app.command(rich_help_panel=STAGES)
@@ -301,8 +313,8 @@ def submit(
     from tenfold.stages import submit as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    parts = [read(path) for path in predictions]
-    finish(context, stage.run(context, read(dataset), parts), out)
+    parts = [read(path, "predict") for path in predictions]
+    finish(context, stage.run(context, read(dataset, "ingest"), parts), out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -325,8 +337,8 @@ def select(
     from tenfold.stages import select as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    parts = [read(path) for path in predictions]
-    finish(context, stage.run(context, read(dataset), parts), out)
+    parts = [read(path, "predict") for path in predictions]
+    finish(context, stage.run(context, read(dataset, "ingest"), parts), out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -347,7 +359,11 @@ def preview(
     from tenfold.stages import preview as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    finish(context, stage.run(context, read(dataset), read(submission)), out)
+    finish(
+        context,
+        stage.run(context, read(dataset, "ingest"), read(submission, "submit")),
+        out,
+    )
 
 
 @app.command(rich_help_panel=OUTSIDE)
@@ -398,6 +414,10 @@ def fold(
     from tenfold.stages import train as stage
 
     context = context_of(challenge, recipe, overrides, store)
-    context.recipe.member(member)
+    if context.recipe.member(member).pseudo:
+        raise RecipeError(
+            f"{member} learns from pseudo-labels, which only a first round makes; run"
+            " the whole graph, or give tenfold train the file that select wrote"
+        )
     dataset, folds = before.run(context, source)
     finish(context, stage.run(context, dataset, folds, member, fold), out)

@@ -1,9 +1,11 @@
 """Files that are either whole or absent, and what a folder holds."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -15,6 +17,30 @@ from tenfold.errors import StoreError
 
 #: Half-written files and folders bear this prefix; no listing shows them.
 TEMPORARY_PREFIX = ".tmp-"
+#: How Rust's libraries, such as polars, say the number of an error of the system.
+_NUMBER = re.compile(r"\(os error (\d+)\)")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system that name no file, as of a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            _number(error)
+            # With a file's name an error shows this in place of its own words.
+            error.strerror = error.strerror or str(error)
+            error.filename = str(path)
+        raise
+
+
+def _number(error: OSError) -> None:
+    """Give an error its number, if only its words tell it."""
+    found = _NUMBER.search(str(error)) if error.errno is None else None
+    if found:
+        error.errno = int(found[1])
+        error.strerror = os.strerror(error.errno)
 
 
 @contextmanager
@@ -26,7 +52,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the block wrote nothing.
+        IsADirectoryError: `path` is a folder.
+        OSError: of the disk; it names `path`, and never the temporary one.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     name = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}"
     temporary = path.with_name(name)
@@ -34,8 +64,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+    except OSError as error:
+        _number(error)
+        # An error without a number is none of the disk's: a download's, say.
+        if error.errno is not None and _names(error) in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _names(error: OSError) -> str | None:
+    """Return the file that an error names."""
+    return None if error.filename is None else str(error.filename)
 
 
 @contextmanager
@@ -87,8 +128,13 @@ def write_json(path: Path, value: object) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, cure: str = "delete it and run again") -> Any:
     """Read what `write_json` wrote.
+
+    Args:
+        path: of the file.
+        cure: what to do about a file that is damaged; the default is for those that
+            nobody but Tenfold names.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -97,9 +143,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except ValueError as error:
-        raise StoreError(
-            f"{path} is not valid JSON ({error}); delete it and run again"
-        ) from error
+        raise StoreError(f"{path} is not valid JSON ({error}); {cure}") from error
 
 
 def sha256_of(path: Path) -> str:

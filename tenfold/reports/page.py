@@ -127,7 +127,8 @@ class Page:
             highlight: index of the row that matters most.
             bars: numeric columns that get an in-cell bar.
         """
-        self._add("table", **_table_values(rows, caption, highlight, bars))
+        name = caption or self._heading()
+        self._add("table", **_table_values(rows, caption, highlight, bars, name))
 
     def figure(self, svg: str, caption: str = "", alt: str = "") -> None:
         """Add a figure made by `tenfold.reports.figures`.
@@ -172,7 +173,7 @@ class Page:
         if isinstance(text_or_rows, str):
             self._add("details", summary=summary, text=text_or_rows)
             return
-        table = _table_values(text_or_rows, "", None, ())
+        table = _table_values(text_or_rows, "", None, (), summary)
         self._add("details", summary=summary, table=table)
 
     def render(self) -> str:
@@ -208,6 +209,11 @@ class Page:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+    def _heading(self) -> str:
+        """Return what stands above the next block."""
+        sections = [block for block in self._blocks if block.kind == "section"]
+        return str(sections[-1].values["heading"]) if sections else self.title
 
     def _add(self, kind: str, **values: Any) -> None:
         self._blocks.append(_Block(kind, values))
@@ -252,8 +258,10 @@ def _table_values(
     caption: str,
     highlight: int | None,
     bars: Sequence[str],
+    name: str,
 ) -> dict[str, Any]:
     return {
+        "name": name,
         "table": tabulate(rows, bars),
         "caption": caption,
         "highlight": highlight,

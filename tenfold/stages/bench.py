@@ -16,6 +16,7 @@ from tenfold.recipe import Json, Member, Recipe
 from tenfold.stages import ingest
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.device import check_device
+from tenfold.stages.explore import open_dataset
 from tenfold.store import Store
 from tenfold.training.engines import Order
 
@@ -158,7 +159,7 @@ def _data(
 ) -> Iterator[Dataset]:
     """Open a data set, or make a small one that is gone afterwards."""
     if dataset is not None:
-        yield Dataset(context.entry(dataset).path)
+        yield Dataset(open_dataset(context.store, context.challenge.name, dataset).path)
         return
     options: Any = getattr(context.recipe, "synth", None)
     if options is None:

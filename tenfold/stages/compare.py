@@ -51,6 +51,12 @@ class Comparison:
         """Of both."""
         return self.a.context.challenge
 
+    @property
+    def monitors(self) -> dict[str, str]:
+        """What the ensembles and each common model are scored by."""
+        scorings = _scorings(self.a, self.b)
+        return {what: scoring.MONITOR for what, scoring in scorings.items()}
+
     def to_json(self) -> Json:
         """Return the figures as plain data."""
         return {
@@ -217,24 +223,19 @@ def _score(scoring: Scoring, tally: Any) -> float:
 
 
 def _to_count(a: Side, b: Side, id_: str) -> Iterator[tuple[str, Arrays, Arrays]]:
-    """Yield what is scored, and a sample's outputs of both runs."""
-    exploring = a.context.challenge.exploring
-    if exploring is not None and not (a.undecided or b.undecided):
-        x, y = (exploring.as_outputs(side.decide(id_)) for side in (a, b))
-        yield ENSEMBLE, x, y
+    """Yield what is scored, and a sample's predictions or outputs of both runs."""
+    if not (a.undecided or b.undecided):
+        yield ENSEMBLE, a.decide(id_), b.decide(id_)
     for model in _common(a, b):
         yield model, a.outputs[id_][model], b.outputs[id_][model]
 
 
 def _most_different(a: Side, b: Side, count: int) -> list[tuple[str, float]]:
     """Return the samples of which most is decided otherwise, and how much it is."""
-    exploring = a.context.challenge.exploring
-    if exploring is None:
-        return []
-    found = []
+    name, found = a.context.challenge.decision.DECIDED, []
     for id_ in sorted(set(a.outputs) & set(b.outputs)):
-        x, y = (exploring.as_outputs(side.decide(id_)) for side in (a, b))
-        share = float(np.mean([np.mean(x[name] != y[name]) for name in x]))
+        x, y = (side.decide(id_)[name] for side in (a, b))
+        share = float(np.mean(x != y))
         if share > 0:
             found.append((id_, share))
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:count]

@@ -51,14 +51,49 @@ class Reference:
         write_json(Path(path), asdict(self))
 
 
-def read_reference(path: str | Path) -> Reference:
-    """Read a reference from an artifact."""
+def read_reference(path: str | Path, stage: str | None = None) -> Reference:
+    """Read a reference from an artifact.
+
+    Args:
+        path: of the file.
+        stage: that should have made it, for the sentence if it is none at all.
+    """
+    cure = f"name the file that {f'`tenfold {stage}`' if stage else 'a stage'} wrote"
     try:
-        return Reference(**read_json(Path(path)))
-    except (OSError, ValueError, TypeError) as error:
+        return Reference(**read_json(Path(path), cure))
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"{path} does not exist; {cure}") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}); {cure}") from None
+    except TypeError:
         raise StoreError(
-            f"{path} is not a reference to a store entry: {error}"
+            f"{path} is not a reference to a store entry; {cure}"
         ) from None
+
+
+def open_entry(store: Store, reference: Reference, stage: str | None = None) -> Entry:
+    """Open what a reference names, whatever recipe it was made with.
+
+    Args:
+        store: that holds it.
+        reference: to it.
+        stage: that must have made it; none: any.
+
+    Raises:
+        StoreError: if another stage made it, it failed, is missing or incomplete.
+    """
+    _check_stage(reference, stage)
+    if reference.status != OK:
+        raise StoreError(f"{reference.label} failed: {reference.reason}")
+    return store.open(reference.address)
+
+
+def _check_stage(reference: Reference, stage: str | None) -> None:
+    if stage is not None and reference.stage != stage:
+        raise StoreError(
+            f"{reference.label or reference.stage} is not what {stage} made; name the"
+            f" file that `tenfold {stage}` wrote"
+        )
 
 
 @dataclass(frozen=True)
@@ -78,21 +113,25 @@ class Context:
         """The recipe's challenge."""
         return find_challenge(self.recipe.challenge)
 
-    def entry(self, reference: Reference) -> Entry:
+    def entry(self, reference: Reference, stage: str | None = None) -> Entry:
         """Open what a reference names.
+
+        Args:
+            reference: to an entry.
+            stage: that must have made it; none: any.
 
         Raises:
             RecipeError: if it was made for a run of another recipe.
-            StoreError: if it failed, is missing or incomplete.
+            StoreError: if another stage made it, it failed, is missing or incomplete.
         """
+        _check_stage(reference, stage)
         if reference.recipe != self.recipe.digest():
             raise RecipeError(
                 f"{reference.label or reference.stage} was made with another recipe"
-                f" than {self.recipe.name}; compile the graph again and run it whole"
+                f" than {self.recipe.name}; compile the graph again and run it whole,"
+                " or give the same --recipe and --set as for the stages before"
             )
-        if reference.status != OK:
-            raise StoreError(f"{reference.label} failed: {reference.reason}")
-        return self.store.open(reference.address)
+        return open_entry(self.store, reference)
 
     def build(
         self,

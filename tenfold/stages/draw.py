@@ -18,7 +18,7 @@ from tenfold.store import Entry
 
 #: Another process is worth its start only for this many samples.
 _WORTH_A_PROCESS = 32
-_NOTE = "grey: no data"
+_NOTE = "grey or black: no data"
 
 
 @dataclass(frozen=True)

@@ -34,22 +34,18 @@ def run(
         leaderboard: from the evaluate before this one, if any.
 
     Raises:
-        TrainingError: if folds are missing or more failed than the recipe allows.
+        TrainingError: if folds are missing, of another model, or more failed than the
+            recipe allows.
+        LeakError: one was trained on other folds.
     """
     recipe = context.recipe
-    data, split = context.entry(dataset), context.entry(folds)
-    table = open_folds(split, data)
-    board = context.entry(leaderboard) if leaderboard else None
-    entries = [
-        context.entry(reference) for reference in trained if reference.status == OK
-    ]
+    data, split = context.entry(dataset, "ingest"), context.entry(folds, "split")
+    board = context.entry(leaderboard, "evaluate") if leaderboard else None
+    entries = [context.entry(r, "train") for r in trained if r.status == OK]
     failed = [r.reason for r in trained if r.status != OK]
+    table = open_folds(split, data)
+    _check_members(model, entries, split)
     _check_complete(model, entries, failed, table.k, recipe.allow_failed_folds)
-    for entry in entries:
-        if entry.inputs["folds"] != split.address:
-            raise LeakError(
-                f"{entry.address} was trained on other folds; train it again"
-            )
     inputs = {f"fold_{e.json(METRICS)['fold']}": e.address for e in entries}
     inputs |= {"dataset": data.address, "folds": split.address}
     inputs |= {"leaderboard": board.address} if board else {}
@@ -63,6 +59,20 @@ def run(
     return context.build("evaluate", f"evaluate {model}", inputs, options, PARTS, work)
 
 
+def _check_members(model: str, entries: Sequence[Entry], split: Entry) -> None:
+    for entry in entries:
+        found = entry.json(METRICS)["model"]
+        if found != model:
+            raise TrainingError(
+                f"{entry.address} is a fold of {found}, not of {model}; name the files"
+                f" of {model}'s folds, or --member {found}"
+            )
+        if entry.inputs["folds"] != split.address:
+            raise LeakError(
+                f"{entry.address} was trained on other folds; train it again"
+            )
+
+
 def _check_complete(
     model: str, entries: Sequence[Entry], failed: Sequence[str], k: int, allowed: int
 ) -> None:
@@ -71,7 +81,10 @@ def _check_complete(
         raise TrainingError(f"{model}: a fold comes twice among {found}")
     if len(found) + len(failed) < k:
         missing = sorted(set(range(k)) - set(found))
-        raise TrainingError(f"{model}: folds {missing} are not trained")
+        raise TrainingError(
+            f"{model}: folds {missing} are not trained; run `tenfold train` with"
+            f" --member {model} --fold {missing[0]}, and name every fold's file"
+        )
     if len(failed) > allowed:
         raise TrainingError(
             f"{model}: {len(failed)} folds failed, the recipe allows {allowed}; the"

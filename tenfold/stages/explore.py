@@ -11,7 +11,7 @@ from tenfold.data.files import atomic_path, write_json
 from tenfold.errors import StoreError
 from tenfold.folds import NO_FOLD
 from tenfold.recipe import Json
-from tenfold.stages.context import OK, Context, Reference
+from tenfold.stages.context import Context, Reference, open_entry
 from tenfold.stages.entries import GROUPS, SUMMARY
 from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Store, Workspace
@@ -71,22 +71,11 @@ def open_dataset(store: Store, challenge: str, dataset: Reference) -> Entry:
     Raises:
         StoreError: it is not there, no data set, or another challenge's.
     """
-    entry = _open_of("ingest", store, dataset)
+    entry = open_entry(store, dataset, "ingest")
     found = entry.manifest["section"]["challenge"]
     if found != challenge:
         raise StoreError(f"{entry.address} is a data set of {found}, not {challenge}")
     return entry
-
-
-def _open_of(stage: str, store: Store, reference: Reference) -> Entry:
-    if reference.stage != stage:
-        raise StoreError(
-            f"{reference.label or reference.stage} is not what {stage} made; name the"
-            f" file that `tenfold {stage}` wrote"
-        )
-    if reference.status != OK:
-        raise StoreError(f"{reference.label} failed: {reference.reason}")
-    return store.open(reference.address)
 
 
 def _open(
@@ -97,8 +86,8 @@ def _open(
     folds: Reference | None,
 ) -> _Opened:
     data = open_dataset(store, challenge.name, dataset)
-    grouped = _open_of("group", store, groups) if groups else None
-    split = _open_of("split", store, folds) if folds else None
+    grouped = open_entry(store, groups, "group") if groups else None
+    split = open_entry(store, folds, "split") if folds else None
     if grouped is not None and grouped.inputs["dataset"] != data.address:
         raise StoreError("these groups are of another data set; run group again")
     if split is not None:

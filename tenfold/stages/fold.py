@@ -205,7 +205,7 @@ def open_fold(
     """
     recipe = context.recipe
     member = recipe.member(model)
-    data, split = context.entry(dataset), context.entry(folds)
+    data, split = context.entry(dataset, "ingest"), context.entry(folds, "split")
     labels = _labels(context, member, data, pseudo)
     table = open_folds(split, data)
     table.check(fold)
@@ -227,7 +227,7 @@ def _labels(
             f" first round: tenfold run {context.recipe.challenge} --recipe"
             f" {context.recipe.name}"
         )
-    labels = context.entry(pseudo)
+    labels = context.entry(pseudo, "select")
     if labels.inputs["dataset"] != data.address:
         raise StoreError(f"{labels.address} is of another data set; select again")
     return labels

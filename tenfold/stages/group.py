@@ -48,7 +48,7 @@ def run(context: Context, dataset: Reference) -> Reference:
     nothing.
     """
     options = context.recipe.groups
-    entry = context.entry(dataset)
+    entry = context.entry(dataset, "ingest")
 
     def work(workspace: Workspace) -> None:
         _group(context.challenge, Dataset(entry.path), options, workspace)

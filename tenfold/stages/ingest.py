@@ -181,10 +181,11 @@ def _refuse(
     strict: bool,
 ) -> None:
     """Stop where a quarantine entry will not do."""
-    if strict and rejected:
-        first = rejected[0]
+    unusable = [fault for fault in rejected if not fault.meant]
+    if strict and unusable:
+        first = unusable[0]
         raise SourceError(
-            f"{len(rejected)} unusable files, the first: {first}; without strict they"
+            f"{len(unusable)} unusable files, the first: {first}; without strict they"
             " are set aside and counted"
         )
     packed = {

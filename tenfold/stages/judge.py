@@ -12,6 +12,7 @@ import polars as pl
 from tenfold.data.dataset import Dataset
 from tenfold.data.files import write_json
 from tenfold.data.sources import fingerprint
+from tenfold.errors import StoreError
 from tenfold.grouping.recall import judge_overlaps
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference
@@ -41,9 +42,18 @@ def run(
         decision: from tune.
         submission: from submit.
         truth: folder the challenge's `score` understands.
+
+    Raises:
+        StoreError: the submission follows another decision.
     """
-    data, tuned = context.entry(dataset), context.entry(decision)
-    submitted, grouped = context.entry(submission), context.entry(groups)
+    data, tuned = context.entry(dataset, "ingest"), context.entry(decision, "tune")
+    submitted = context.entry(submission, "submit")
+    grouped = context.entry(groups, "group")
+    if submitted.inputs.get("decision") != tuned.address:
+        raise StoreError(
+            f"{submitted.address} does not follow {tuned.address}; name the decision"
+            " that it was predicted by (of two rounds the last's), or submit again"
+        )
     part = context.challenge.submission
 
     def work(workspace: Workspace) -> None:

@@ -70,7 +70,7 @@ def run(
     options = context.recipe.predict
     if not 0 <= worker < options.workers:
         raise RecipeError(f"no worker {worker}; predict.workers is {options.workers}")
-    data, tuned = context.entry(dataset), context.entry(decision)
+    data, tuned = context.entry(dataset, "ingest"), context.entry(decision, "tune")
     # A second round is told from the first by whose decision it follows.
     label = tuned.manifest["label"].replace("tune", "predict", 1)
     label += f", worker {worker + 1} of {options.workers}"

@@ -13,7 +13,8 @@ PARTS = ("drawing",)
 
 def run(context: Context, dataset: Reference, submission: Reference) -> Reference:
     """Choose informative samples and compare with the training distribution."""
-    data, submitted = context.entry(dataset), context.entry(submission)
+    data = context.entry(dataset, "ingest")
+    submitted = context.entry(submission, "submit")
     options = context.recipe.preview
     drawing = context.challenge.drawing
 

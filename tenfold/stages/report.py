@@ -109,8 +109,16 @@ def read_run(directory: Path) -> RunRecord:
         return RunRecord(
             tasks=tasks, judged=Reference(**judged) if judged else None, **raw
         )
-    except (OSError, KeyError, TypeError) as error:
-        raise StoreError(f"{directory} holds no finished run: {error}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"{directory} holds no finished run: there is no {RECORD} in it; name the"
+            " folder of one (--out of `tenfold run`)"
+        ) from None
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{directory} holds no finished run: {RECORD} is not what a run writes"
+            f" ({type(error).__name__}: {error}); run it again"
+        ) from None
 
 
 def run_code(challenge: str) -> str:
@@ -172,13 +180,14 @@ def headline(run: RunRecord) -> Headline:
 def optimism(scores: Json) -> str:
     """Say which models are scored too well, and why, or nothing."""
     reasons = {
-        "selected_on_fold": "chose the epoch on the fold itself",
+        "selected_on_fold": "chose the epoch, or rates, on the fold itself",
         "pseudo_labelled": "learnt from labels by models that saw every fold",
     }
     said = [
         f"{', '.join(scores[key])} {reason}"
         for key, reason in reasons.items()
-        if scores[key]
+        # Runs of an earlier version do not say why.
+        if scores.get(key)
     ]
     return f"optimistic: {'; '.join(said)}" if said else ""
 
@@ -241,7 +250,7 @@ def _overview(run: RunRecord, context: Context) -> Page:
         page.note("warning", f"The out-of-fold scores are {found.optimistic}.")
     page.table(_scores(found), "Scores of the ensemble, and what they stand beside.")
     _predicted(page, run, context)
-    page.section("Models", "Cross-validated, best first.")
+    page.section("Models", "Cross-validated; of each role, best first.")
     board = list(found.board)
     page.table(board_rows(board), bars=[score_name(board)])
     if found.truth and found.truth["members"]:

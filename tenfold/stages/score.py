@@ -7,6 +7,7 @@ import polars as pl
 
 from tenfold.challenges import Challenge
 from tenfold.data.files import atomic_path, write_json
+from tenfold.errors import SubmissionError
 from tenfold.recipe import Json
 
 
@@ -37,6 +38,10 @@ def score(
     Raises:
         SubmissionError: naming what is missing, too much or not as it should be.
     """
+    wanted = {predictions: "a submission or a folder of predictions"}
+    for path, what in (wanted | {truth: "the folder with the truth"}).items():
+        if not path.exists():
+            raise SubmissionError(f"{path} does not exist; name {what}")
     scoring, rows, total = challenge.scoring, [], None
     for id_, tally in challenge.submission.tallies(predictions, truth, threshold):
         total = tally if total is None else total + tally

@@ -14,7 +14,8 @@ from tenfold.errors import RecipeError, StoreError
 from tenfold.recipe import Json, PseudoOptions
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.entries import SUMMARY
-from tenfold.stages.submit import open_predictions
+from tenfold.stages.submit import open_parts, open_predictions
+from tenfold.stages.tune import FIRST_DECISION
 from tenfold.store import Workspace
 
 PARTS = ("pseudo",)
@@ -32,7 +33,8 @@ def run(
 
     Raises:
         RecipeError: the recipe has no second round, or the challenge none at all.
-        StoreError: the predictions are of another data set.
+        SubmissionError: there are no predictions.
+        StoreError: they are of another data set, or of two decisions.
     """
     options = context.recipe.pseudo
     if options is None:
@@ -41,11 +43,14 @@ def run(
             " pseudo, and members that learn from it"
         )
     part, size = context.challenge.pseudo, context.recipe.data.shard_samples
-    data = context.entry(dataset)
-    entries = [context.entry(reference) for reference in predictions]
-    for entry in entries:
-        if entry.inputs["dataset"] != data.address:
-            raise StoreError(f"{entry.address} is of another data set; predict again")
+    data = context.entry(dataset, "ingest")
+    entries = open_parts(context, data, predictions)
+    tuned = context.store.open(entries[0].inputs["decision"])
+    if tuned.manifest["label"] != FIRST_DECISION:
+        raise StoreError(
+            f"these predictions follow {tuned.manifest['label']}; select takes those of"
+            " the first round"
+        )
 
     def work(workspace: Workspace) -> None:
         samples, place = Dataset(data.path), open_predictions(entries)
@@ -66,6 +71,12 @@ def _select(
     workspace: Workspace,
 ) -> None:
     test, packer = samples.rows("test"), _Packer(workspace, size)
+    missing = [id_ for id_ in test["id"].to_list() if id_ not in place]
+    if missing:
+        raise StoreError(
+            f"{len(missing)} test samples are not predicted, e.g. {missing[0]}; give"
+            " select what every predict worker of the first round wrote"
+        )
     for done, row in enumerate(test.iter_rows(named=True), 1):
         id_ = row["id"]
         labelled = part.select(place[id_].sample(id_), samples.sample(id_), options)

@@ -19,7 +19,7 @@ PARTS = ("strata",)
 def run(context: Context, dataset: Reference, groups: Reference) -> Reference:
     """Assign folds to the train samples of a data set."""
     recipe = context.recipe
-    data, grouped = context.entry(dataset), context.entry(groups)
+    data, grouped = context.entry(dataset, "ingest"), context.entry(groups, "group")
     if grouped.inputs["dataset"] != data.address:
         raise StoreError("these groups are of another data set; run group again")
     options = section(recipe.split) | {"seed": recipe.seed}

@@ -26,7 +26,7 @@ from tenfold.data.statistics import (
 )
 from tenfold.errors import RecipeError
 from tenfold.recipe import Json
-from tenfold.stages.context import Context, Reference
+from tenfold.stages.context import Context, Reference, open_entry
 from tenfold.stages.explore import open_dataset
 from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Workspace
@@ -76,10 +76,11 @@ def run(
     if (folds is None) != (fold is None):
         raise RecipeError("a fold's statistics need both --folds and --fold")
     data = open_dataset(context.store, context.recipe.challenge, dataset)
+    split = open_entry(context.store, folds, "split") if folds else None
     source = Dataset(data.path)
     ids = source.rows("train")["id"].to_list()
-    if folds is not None:
-        table = open_folds(context.store.open(folds.address), data)
+    if split is not None:
+        table = open_folds(split, data)
         table.check(fold)
         ids = table.training(int(fold or 0))
     wanted = part.channels(context.recipe, every)

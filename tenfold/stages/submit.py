@@ -31,18 +31,41 @@ def run(
     Raises:
         SubmissionError: naming what is missing, double or not as it was predicted.
     """
-    data = context.entry(dataset)
-    parts = [context.entry(reference) for reference in predictions]
-    for part in parts:
-        if part.inputs["dataset"] != data.address:
-            raise StoreError(f"{part.address} is of another data set; predict again")
+    data = context.entry(dataset, "ingest")
+    parts = open_parts(context, data, predictions)
 
     def work(workspace: Workspace) -> None:
         _submit(context.challenge.submission, Dataset(data.path), parts, workspace)
 
-    inputs = {"dataset": data.address}
+    inputs = {"dataset": data.address, "decision": parts[0].inputs["decision"]}
     inputs |= {f"worker_{i}": part.address for i, part in enumerate(parts)}
     return context.build("submit", "submit", inputs, {}, PARTS, work)
+
+
+def open_parts(
+    context: Context, data: Entry, predictions: Sequence[Reference]
+) -> list[Entry]:
+    """Open the shares of all workers, at least one.
+
+    Raises:
+        SubmissionError: there are none.
+        StoreError: they are of another data set, or of two decisions.
+    """
+    parts = [context.entry(reference, "predict") for reference in predictions]
+    if not parts:
+        raise SubmissionError(
+            "test samples are not predicted: name every predict's file"
+        )
+    for part in parts:
+        if part.inputs["dataset"] != data.address:
+            raise StoreError(f"{part.address} is of another data set; predict again")
+        if part.inputs["decision"] != parts[0].inputs["decision"]:
+            raise StoreError(
+                f"{parts[0].address} and {part.address} follow two decisions,"
+                f" {parts[0].inputs['decision']} and {part.inputs['decision']}; predict"
+                " all shares by one"
+            )
+    return parts
 
 
 def _submit(

@@ -95,7 +95,7 @@ def _data(
     context: Context, own: Context, dataset: Reference, folds: Reference, source: str
 ) -> tuple[Reference, Reference]:
     """Return the sweep's data set and folds, or a trial's own of the same source."""
-    base, _ = context.entry(dataset), context.entry(folds)
+    base, _ = context.entry(dataset, "ingest"), context.entry(folds, "split")
     if _reads(own) == _reads(context):
         digest = own.recipe.digest()
         return replace(dataset, recipe=digest), replace(folds, recipe=digest)

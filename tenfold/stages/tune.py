@@ -22,6 +22,9 @@ from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Store, Workspace
 
 PARTS = ("decision", "scoring")
+_LABEL = "tune, round {}"
+#: What the decision is called that pseudo-labels are made by.
+FIRST_DECISION = _LABEL.format(1)
 #: Of one sample, by model.
 Outputs = Mapping[str, Arrays]
 
@@ -43,8 +46,8 @@ def run(
         round_number: 2 decides again, with what was trained on pseudo-labels.
     """
     recipe = context.recipe
-    data, split = context.entry(dataset), context.entry(folds)
-    board = context.entry(leaderboard)
+    data, split = context.entry(dataset, "ingest"), context.entry(folds, "split")
+    board = context.entry(leaderboard, "evaluate")
     rows = _of_round(recipe, board.json(LEADERBOARD), round_number)
     table = open_folds(split, data)
     options = section(getattr(recipe, "tune"))  # noqa: B009
@@ -63,7 +66,7 @@ def run(
         "folds": split.address,
         "leaderboard": board.address,
     }
-    label = "tune" if len(recipe.rounds) == 1 else f"tune, round {round_number}"
+    label = "tune" if len(recipe.rounds) == 1 else _LABEL.format(round_number)
     options["members"] = sorted(row["model"] for row in rows)
     return context.build("tune", label, inputs, options, PARTS, work)
 

@@ -19,7 +19,6 @@ from tenfold import challenges
 from tenfold.challenges import find_challenge, load_recipe
 from tenfold.data.dataset import Dataset
 from tenfold.data.statistics import Partials, StatisticsSum
-from tenfold.ensembling.average import Average
 from tenfold.errors import (
     LeakError,
     RecipeError,
@@ -27,7 +26,17 @@ from tenfold.errors import (
     SubmissionError,
     TrainingError,
 )
-from tenfold.stages import evaluate, ingest, predict, split, submit, train, tune
+from tenfold.stages import (
+    evaluate,
+    ingest,
+    judge,
+    predict,
+    select,
+    split,
+    submit,
+    train,
+    tune,
+)
 from tenfold.stages.context import Context
 from tenfold.stages.entries import (
     DECISION,
@@ -37,6 +46,7 @@ from tenfold.stages.entries import (
     METRICS,
     MODEL,
     OUT_OF_FOLD,
+    SCORES,
     SUMMARY,
 )
 from tenfold.stages.fold import open_fold
@@ -130,6 +140,16 @@ class ChallengeContract:
         assert {"smoke", "baseline"} <= set(recipes)
         for name in recipes:
             assert load_recipe(self.challenge, name).lands_near
+
+    def test_folds_are_balanced_by_columns_of_the_catalogue_alone(self, first):
+        known = find_challenge(self.challenge).strata.COLUMNS
+        data = Dataset(first.entry("ingest").path)
+        assert set(known) <= set(data.catalogue.columns)
+        for name in known:
+            labels = first.challenge.strata.strata(data.rows("train"), [name])
+            assert len(labels) == len(data.rows("train"))
+        with pytest.raises(RecipeError, match="no column 'nope' to balance"):
+            load_recipe(self.challenge, "smoke", ["split.strata=[nope]"])
 
     def test_no_group_is_on_both_sides_of_any_fold(self, first):
         groups = pl.read_parquet(first.entry("group").path / GROUPS)
@@ -230,22 +250,28 @@ class ChallengeContract:
         mine = part.channels(first.context.recipe, every=False)
         assert set(channels.names) <= set(mine.names) <= set(every.names)
 
-    def test_a_decision_scores_as_outputs(self, first):
-        part, scoring = first.challenge.exploring, first.challenge.scoring
-        if part is None:
-            pytest.skip(f"{self.challenge} does without exploring")
-        data, choice = Dataset(first.entry("ingest").path), first.entry("tune")
-        member = first.context.recipe.members[0]
-        outputs = Dataset(first.entry(f"train {member.name} 0").path / OUT_OF_FOLD)
-        id_ = outputs.catalogue["id"][0]
-        decision, chosen = first.challenge.decision, choice.json(DECISION)["choice"]
-        average = Average()
-        average.add(decision.contribute(outputs.sample(id_), chosen), 1.0)
-        concluded = decision.conclude(average.result(), member.name, chosen)
-        arrays = data.sample(id_)
-        decided = decision.decide({member.role: concluded}, arrays, chosen)
-        tally = scoring.tally(part.as_outputs(decided), arrays)
-        assert 0 <= scoring.metrics(tally)[scoring.MONITOR] <= 1
+    def test_decided_predictions_of_held_out_samples_can_be_scored(self, first):
+        scoring, decision = first.challenge.scoring, first.challenge.decision
+        decided = first.entry("tune").json(DECISION)
+        members = {row["model"] for row in decided["members"]}
+        recipe = first.context.recipe
+        last = recipe.trained_in(len(recipe.rounds))[-1].name
+        board = first.entry(f"evaluate {last}").json(LEADERBOARD)
+        data = Dataset(first.entry("ingest").path)
+        held_out = tune.HeldOut(
+            first.context.store,
+            data,
+            open_folds(first.entry("split"), first.entry("ingest")),
+            [row for row in board if row["model"] in members],
+        )
+        total = None
+        for _, _, arrays, outputs in held_out.samples():
+            prediction = tune.decide(decision, decided, outputs, arrays)
+            assert decision.DECIDED in prediction
+            one = scoring.tally(prediction, arrays)
+            total = one if total is None else total + one
+        found = scoring.metrics(total)[scoring.MONITOR]
+        assert found == pytest.approx(first.entry("tune").json(SCORES)["naive"])
 
     def test_a_second_run_does_nothing(self, first, source):
         again = run_stages(first.context, str(source))
@@ -448,6 +474,35 @@ class ChallengeContract:
                 [first.tasks[f"train {member} 0"]],
             )
 
+    def test_evaluate_refuses_the_folds_of_another_model(self, first):
+        one, other = (member.name for member in first.context.recipe.members[:2])
+        folds = range(first.context.recipe.split.k)
+        with pytest.raises(TrainingError, match=f"a fold of {other}, not of {one};"):
+            evaluate.run(
+                first.context,
+                first.tasks["ingest"],
+                first.tasks["split"],
+                one,
+                [first.tasks[f"train {other} {fold}"] for fold in folds],
+            )
+
+    def test_predictions_of_two_decisions_are_not_joined(self, first):
+        if len(first.context.recipe.rounds) == 1:
+            pytest.skip(f"{self.challenge}'s smoke recipe has one round")
+        data, tasks = first.tasks["ingest"], first.tasks
+        for stage in (submit, select):
+            parts = [tasks["predict 0"], tasks["round 1 predict 0"]]
+            with pytest.raises(StoreError, match="follow two decisions"):
+                stage.run(first.context, data, parts)
+
+    def test_only_the_decision_of_a_submission_is_judged_with_it(self, first, source):
+        if len(first.context.recipe.rounds) == 1:
+            pytest.skip(f"{self.challenge}'s smoke recipe has one round")
+        names = ("ingest", "group", "round 1 tune", "submit")
+        given, truth = [first.tasks[name] for name in names], source.parent / "truth"
+        with pytest.raises(StoreError, match=f"does not follow {given[2].address}"):
+            judge.run(first.context, *given, truth)
+
     def test_the_cross_validated_score_is_of_all_folds_counted_together(self, first):
         for member in first.context.recipe.members:
             scoring = first.challenge.scoring.of_role(member.role)
@@ -488,6 +543,12 @@ class ChallengeContract:
                 assert entry.json(METRICS)["pseudo_labelled"]
                 outputs = Dataset(entry.path / OUT_OF_FOLD)
                 assert sorted(outputs.catalogue["id"]) == table.held_out(fold)
+
+    def test_pseudo_labels_are_made_of_the_first_rounds_predictions(self, first):
+        if not first.context.recipe.trained_in(2):
+            pytest.skip(f"{self.challenge}'s smoke recipe has one round")
+        with pytest.raises(StoreError, match="follow tune, round 2; select takes"):
+            select.run(first.context, first.tasks["ingest"], [first.tasks["predict 0"]])
 
     def test_a_twin_of_a_held_out_sample_is_not_learnt_from(self, first, monkeypatch):
         late = first.context.recipe.trained_in(2)

@@ -1,7 +1,11 @@
 """Files are whole or absent, whatever interrupts their writer."""
 
+import errno
 import math
+import os
+from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +16,7 @@ from tenfold.data.files import (
     atomic_path,
     files_below,
     is_hidden,
+    naming,
     read_json,
     sha256_of,
     write_json,
@@ -73,6 +78,71 @@ def test_interrupted_write_leaves_the_old_file_alone(tmp_path):
         interrupted_write(path)
     assert path.read_bytes() == b"old"
     assert files_and_leftovers(tmp_path) == ["model.bin"]
+
+
+def write_to_a_full_disk(path):
+    with atomic_path(path) as temporary:
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("no room")
+
+
+def test_a_full_disk_names_the_file_that_was_wanted(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_to_a_full_disk(tmp_path / "a.json")
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert caught.value.filename2 is None
+    assert files_and_leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", [".", "folder", "/"])
+def test_a_folder_is_no_file_and_nothing_is_written(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught, atomic_path(Path(place)):
+        pytest.fail("the block must not begin")
+    assert caught.value.filename == place
+    assert list(tmp_path.rglob("*")) == [tmp_path / "folder"]
+
+
+def test_an_error_that_is_not_of_the_disk_keeps_its_words(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"^connection lost$") as caught,
+        atomic_path(tmp_path / "a"),
+    ):
+        raise OSError("connection lost")
+    assert caught.value.filename is None
+
+
+# Where an error of the system happened
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), errno.ENOSPC, "No space left"),
+        (OSError("2 requested and 1 written"), None, "2 requested and 1 written"),
+        (OSError("full (os error 28): a"), errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    ],
+)
+def test_an_error_without_a_place_gets_one_and_keeps_its_words(error, number, words):
+    with pytest.raises(OSError, match="folder") as caught, naming(Path("a/folder")):
+        raise error
+    assert (caught.value.errno, caught.value.strerror) == (number, words)
+    assert caught.value.filename == "a/folder"
+
+
+def test_an_error_with_a_place_keeps_it():
+    with pytest.raises(FileNotFoundError) as caught, naming(Path("a/folder")):
+        Path("b/file").read_bytes()
+    assert str(caught.value.filename) == "b/file"
+
+
+def test_polars_on_a_full_disk_is_known_by_its_number():
+    with pytest.raises(OSError, match="device") as caught, naming(Path("a/folder")):
+        pl.DataFrame({"a": range(100_000)}).write_csv("/dev/full")
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == "a/folder"
 
 
 def test_temporary_path_keeps_the_suffix_and_makes_folders(tmp_path):

@@ -105,7 +105,7 @@ def test_every_task_left_its_result(run):
 
 def test_the_submission_is_right(run):
     submission = run / "kelp-smoke" / "submission.tar"
-    (data,) = (run / "data").iterdir()
+    (data,) = (run / "data").glob("kelp-*")
     scored = find_challenge("kelp").submission.score(submission, data / "truth")
     found = headline(read_run(run / "kelp-smoke"))
     assert scored["dice_kelp"] == pytest.approx(found.truth["score"], abs=1e-9)

@@ -213,3 +213,31 @@ def test_pages_do_not_wait_for_matplotlib():
         "sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_scrolls_can_be_reached_and_has_a_name():
+    page = Page("Title")
+    page.table([{"a": 1}])
+    page.section("Heading")
+    page.table([{"a": 1}])
+    page.table([{"a": 1}], "A caption.")
+    page.details("Folded rows", [{"a": 1}])
+    page.details("Folded text", "a: 1")
+    regions = re.findall(r'<(?:div|pre)[^>]* role="region"[^>]*>', page.render())
+    assert all('tabindex="0"' in region for region in regions)
+    named = [re.search('aria-label="([^"]*)"', region)[1] for region in regions]
+    titles = ["Title", "Heading", "A caption.", "Folded rows", "Folded text"]
+    assert named == titles
+
+
+def test_a_picture_says_of_which_sample_it_is():
+    page = Page("Title")
+    small = np.zeros((4, 4), np.uint8)
+    shown = [
+        Picture(small, "true colour", "AB12"),
+        Picture(small, "mask", note="quiet"),
+        Picture(small, note="only a note"),
+    ]
+    page.pictures(shown)
+    found = re.findall('alt="([^"]*)"', page.render())
+    assert found == ["AB12: true colour", "mask", "only a note"]

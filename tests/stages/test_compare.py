@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from tenfold.challenges import Challenge
 from tenfold.challenges.kelp.tiles import unpack_mask
 from tenfold.data.files import write_json
 from tenfold.errors import StoreError
@@ -91,13 +90,9 @@ def test_scores_folds_and_recipes_are_those_of_the_runs(found):
 
 
 def test_the_tiles_shown_are_those_decided_most_otherwise(found):
-    exploring = found.challenge.exploring
     shares = {}
     for id_ in found.a.outputs:
-        a, b = (
-            np.asarray(exploring.as_outputs(side.decide(id_))["prob"])
-            for side in (found.a, found.b)
-        )
+        a, b = (np.asarray(side.decide(id_)["kelp"]) for side in (found.a, found.b))
         shares[id_] = (a != b).sum() / a.size
     expected = sorted(shares, key=lambda id_: (-shares[id_], id_))[:6]
     assert [id_ for id_, _ in found.tiles] == [i for i in expected if shares[i] > 0]
@@ -190,13 +185,6 @@ def resealed(entry):
         path = entry / file["name"]
         file |= {"size": path.stat().st_size, "sha256": sha256_of(path)}
     return json.dumps(manifest)
-
-
-def test_without_the_part_ensembles_are_not_paired(made, monkeypatch):
-    monkeypatch.setattr(Challenge, "exploring", None)
-    found = compare(made / "a", made / B)
-    assert set(found.differences) == set(WELL)
-    assert found.tiles == []
 
 
 def test_what_is_no_finished_run_is_named(made, tmp_path):

@@ -1,15 +1,18 @@
-"""Each stage on a full disk, on a read-only one, and with what others damaged."""
+"""Each stage on a full disk, and on a read-only one."""
 
 import contextlib
 import os
 import resource
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
 from pipelines.cli import main
 from tenfold.challenges import find_challenge, load_recipe
+from tenfold.progress import Progress
+from tenfold.stages import explore, judge, statistics
 from tenfold.stages.context import Context
 from tenfold.store import MANIFEST, Store
 from tests.contract.driver import run_stages
@@ -37,6 +40,12 @@ VERBS = {
     "predict": ("--dataset", "ingest", "--decision", "tune"),
     "submit": ("--dataset", "ingest", "--predictions", "predict"),
     "preview": ("--dataset", "ingest", "--submission", "submit"),
+    "judge": (
+        *("TRUTH", "--dataset", "ingest", "--groups", "group"),
+        *("--decision", "tune", "--submission", "submit"),
+    ),
+    "explore": ("--dataset", "ingest", "--groups", "group", "--folds", "split"),
+    "statistics": ("--dataset", "ingest", "--all-indices"),
 }
 
 
@@ -60,7 +69,15 @@ def run(recipe_file, tmp_path_factory):
     recipe = load_recipe("kelp", recipe_file)
     find_challenge("kelp").synth.synthesise(directory, recipe.synth)
     context = Context(recipe, Store(directory / "store"))
-    return directory, run_stages(context, str(directory / "data"))
+    finished = run_stages(context, str(directory / "data"))
+    tasks = finished.tasks
+    data, groups, folds = (tasks[name] for name in ("ingest", "group", "split"))
+    tasks["explore"] = explore.run(context, data, groups, folds)
+    decided, submitted = tasks["tune"], tasks["submit"]
+    truth = directory / "truth"
+    tasks["judge"] = judge.run(context, data, groups, decided, submitted, truth)
+    statistics.run(context, data, every=True)
+    return directory, finished
 
 
 class Bench:
@@ -69,10 +86,11 @@ class Bench:
     def __init__(self, run, recipe_file, stage, tmp_path):
         directory, finished = run
         self.stage, self.recipe, self.path = stage, str(recipe_file), tmp_path
-        self.source, self.store = directory / "data", tmp_path / "store"
+        self.folder, self.store = directory, tmp_path / "store"
         shutil.copytree(directory / "store", self.store)
-        self.expected = finished.tasks[self._task(stage)].address
-        for address in self._made_by(finished, stage):
+        made = self._made_by(finished, stage)
+        self.expected = made[0]
+        for address in made:
             shutil.rmtree(self.store / address)
         for task, reference in finished.tasks.items():
             reference.write(tmp_path / f"{task.replace(' unet-quantile', '')}.json")
@@ -86,6 +104,9 @@ class Bench:
         }.get(stage, stage)
 
     def _made_by(self, finished, stage):
+        if stage == "statistics":  # It names its entry to nobody.
+            (folder,) = self.store.glob("statistics/[!.]*")
+            return [f"statistics/{folder.name}"]
         address = finished.tasks[self._task(stage)].address
         inputs = finished.context.store.open(address).inputs
         return [address, *([inputs["fit"]] if stage == "train" else [])]
@@ -96,8 +117,10 @@ class Bench:
             file = "predict 0" if word == "predict" else word
             named = self.path / f"{file}.json"
             words.append(str(named) if named.exists() else word)
-        words = [str(self.source) if word == "SOURCE" else word for word in words]
-        where = ("--store", str(self.store), "--out", str(self.path / "out.json"))
+        places = {"SOURCE": self.folder / "data", "TRUTH": self.folder / "truth"}
+        words = [str(places.get(word, word)) for word in words]
+        out = "--json" if self.stage == "statistics" else "--out"
+        where = ("--store", str(self.store), out, str(self.path / "out.json"))
         return [self.stage, "kelp", *words, *where, "--recipe", self.recipe]
 
     def fails(self, capsys):
@@ -135,6 +158,43 @@ def files_no_larger_than(size):
         signal.signal(signal.SIGXFSZ, before)
 
 
+class Disk:
+    """A folder's disk, which is full when told so: the kernel itself says it."""
+
+    def __init__(self, monkeypatch):
+        self.full_below = None
+        real = Path.open
+
+        def opened(path, mode="r", *rest, **named):
+            below = self.full_below is not None and path.is_relative_to(self.full_below)
+            if below and set(mode) & set("wxa+") and path.suffix != ".lock":
+                path = Path("/dev/full")
+            return real(path, mode, *rest, **named)
+
+        monkeypatch.setattr(Path, "open", opened)
+
+    @contextlib.contextmanager
+    def full(self, folder):
+        """Leave no room from the start."""
+        self.full_below = folder
+        yield
+        self.full_below = None
+
+    @contextlib.contextmanager
+    def full_at_the_end(self, folder):
+        """Leave none for what is written when the work is done."""
+        finish = Progress.finish
+
+        def late(progress):
+            self.full_below = folder
+            finish(progress)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Progress, "finish", late)
+            yield
+        self.full_below = None
+
+
 @contextlib.contextmanager
 def nobody():
     """Give up the rights of root, which no permission stops."""
@@ -157,17 +217,24 @@ def let_others_read(place):
 
 @pytest.mark.parametrize("stage", VERBS)
 def test_a_disk_that_fills_up_is_one_sentence_and_the_next_attempt_goes_on(
-    run, recipe_file, stage, tmp_path, capsys
+    run, recipe_file, stage, tmp_path, capsys, monkeypatch
 ):
-    bench = Bench(run, recipe_file, stage, tmp_path)
-    with files_no_larger_than(700):
-        sentence = bench.fails(capsys)
-    assert "File too large" in sentence
-    if stage == "group":  # The search for overlaps spills first.
-        assert "point TMPDIR to a folder on a disk with room" in sentence
-    else:
+    bench, disk = Bench(run, recipe_file, stage, tmp_path), Disk(monkeypatch)
+    for size in (60, 700):  # The first line of the log, and what the stage makes.
+        with files_no_larger_than(size):
+            sentence = bench.fails(capsys)
+        assert "File too large" in sentence
+        if stage == "group" and size == 700:  # The search for overlaps spills first.
+            assert "point TMPDIR to a folder on a disk with room" in sentence
+        else:
+            assert str(bench.store) in sentence
+            assert "name another folder" in sentence
+    for full in (disk.full, disk.full_at_the_end):
+        with full(bench.store):
+            sentence = bench.fails(capsys)
+        assert "No space left on device" in sentence
         assert str(bench.store) in sentence
-        assert "name another folder" in sentence
+        assert "make room there and run the same command again" in sentence
     bench.succeeds(capsys)
 
 
@@ -189,4 +256,3 @@ def test_a_read_only_store_is_one_sentence_that_names_the_place(
     assert "let this user write there" in sentence
     for kind in kinds:
         (bench.store / kind).chmod(0o755)
-    bench.succeeds(capsys)

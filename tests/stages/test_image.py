@@ -192,6 +192,20 @@ def test_several_images_and_names_that_are_not_plain(world, predict, tmp_path):
     assert ended.value.code in (0, None)
 
 
+def test_a_folder_stands_for_the_images_in_it(world, predict, tmp_path):
+    folder, last = tmp_path / "tiles", tmp_path / "a_satellite.tif"
+    for seed, name in enumerate(["c_satellite.tif", "b_satellite.tif"]):
+        write_tile(folder / name, seed=30 + seed)
+    write_tile(last)
+    (folder / ".DS_Store").write_bytes(b"no picture")
+    (folder / "older").mkdir()
+    said = predict("--model", world.trained[QUANTILE, 0].path, folder, last)
+    masks = [
+        line.split(":")[0].strip() for line in said.splitlines() if "_kelp" in line
+    ]
+    assert masks == ["b", "c", "a"]
+
+
 def test_more_images_than_fit_in_memory_are_read_in_turns(
     world, predict, tmp_path, monkeypatch
 ):

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from pipelines.cli import main
+from tenfold.challenges import find_challenge
+from tenfold.errors import SourceError
 from tests.stages.image_world import QUANTILE, SCORE, TILE, World, write_tile
 
 
@@ -46,12 +48,25 @@ def test_files_that_are_no_tiles_are_named_with_the_reason(world, fails, tmp_pat
         "three.tif": "3 bands instead of 7",
         "small.tif": "64×64 pixels instead of 350×350",
         "gone.tif": "no such file",
-        "folder.tif": "no such file",
+        "folder.tif": "a folder without files",
     }
     for name, reason in cases.items():
         error = fails("--model", entry, good, tmp_path / name)
         assert name in error
         assert reason in error
+
+
+def test_what_is_no_image_in_a_folder_is_not_left_out(world, fails, tmp_path):
+    write_tile(tmp_path / "tiles" / TILE)
+    (tmp_path / "tiles" / "metadata.csv").write_text("tile_id")
+    error = fails("--model", world.trained[QUANTILE, 0].path, tmp_path / "tiles")
+    assert "metadata.csv: cannot be read" in error
+
+
+@pytest.mark.parametrize("name", ["kelp", "clouds"])
+def test_a_reader_says_that_a_folder_is_one(name, tmp_path):
+    with pytest.raises(SourceError, match="a folder; name the files in it"):
+        find_challenge(name).reader.single(tmp_path)
 
 
 def test_two_images_of_one_name_are_refused(world, fails, tmp_path):

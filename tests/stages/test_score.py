@@ -114,12 +114,13 @@ def test_every_tile_has_a_row_of_its_own(case, capsys, tmp_path):
     ("words", "reason"),
     [
         (("prob",), "name a threshold"),
-        (("gone",), "gone is not a readable tar"),
+        (("gone",), "gone does not exist; name a submission"),
+        (("masks", "nowhere"), "nowhere does not exist; name the folder with the"),
     ],
 )
 def test_what_cannot_be_scored_writes_nothing(case, capsys, tmp_path, words, reason):
     folder, file = case[0], tmp_path / "figures.json"
-    where = (str(folder / words[0]), str(folder / "truth"))
+    where = [str(folder / word) for word in (*words, "truth")[:2]]
     with pytest.raises(SystemExit) as ended:
         main(["score", "kelp", *where, "--json", str(file)])
     error = capsys.readouterr().err.strip().splitlines()

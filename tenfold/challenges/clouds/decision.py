@@ -14,15 +14,17 @@ from tenfold.challenges.clouds.cascade import (
     voted,
 )
 from tenfold.challenges.clouds.classes import CLASSES, SUBMITTED
+from tenfold.challenges.clouds.curves import curves
 from tenfold.challenges.clouds.measuring import measure
 from tenfold.challenges.clouds.options import CloudsRecipe, CloudsTune
 from tenfold.challenges.clouds.outputs import decode
 from tenfold.challenges.clouds.planes import pack_planes, unpack_planes
 from tenfold.challenges.clouds.tuning import Found, search
-from tenfold.challenges.clouds.wording import curves, effects, examples, statement
+from tenfold.challenges.clouds.wording import effects, examples, statement
 from tenfold.data.arrays import Arrays, BoolArray, Float32Array, IntArray
 from tenfold.recipe import Json, Recipe
 
+DECIDED = "classes"
 #: Where nothing was tuned: the more likely side.
 _HALF = 0.5
 _ALL = len(CLASSES)
@@ -35,16 +37,16 @@ def tune(recipe: Recipe, out_of_fold: OutOfFold, on_progress: Any) -> Json:
     cascade = _open(clouds.tune, roles)
     measured = measure(cascade, clouds.tune, out_of_fold, on_progress)
     found = search(measured, clouds.tune)
-    decision = _chosen(cascade, found).to_json()
+    chosen, folds = _chosen(cascade, found), len(out_of_fold.folds)
     return {
-        "decision": decision,
+        "decision": chosen.to_json(),
         "honest": found.honest,
         "naive": found.naive,
         "baseline": {"name": "all blank", "honest": float((~measured.truth).mean())},
         "curves": curves(measured, found, clouds.tune),
         "effects": effects(measured, found, clouds.tune),
         "examples": examples(measured, found, clouds.tune),
-        "statement": statement(clouds.tune, Cascade.from_json(decision)),
+        "statement": statement(clouds.tune, chosen, folds),
     }
 
 

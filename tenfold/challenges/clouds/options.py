@@ -41,8 +41,8 @@ class CloudsData(DataOptions):
     )
     leave_out: tuple[str, ...] = Field(
         (),
-        description="images that are set aside, such as 046586a; bad: the list that"
-        " went round among participants",
+        description="training images that are set aside, such as 046586a; bad: those of"
+        " the list that went round among participants",
     )
 
     @model_validator(mode="after")
@@ -91,7 +91,8 @@ class CloudsNet(Section):
     )
     encoder: str = Field(
         "resnet34",
-        description="of segmentation-models-pytorch, or tu- and any name of timm's",
+        description="of segmentation-models-pytorch, or tu- and a convolutional network"
+        " of timm's",
     )
     weights: str | None = Field(
         None, description="safetensors file of the encoder; none: random"
@@ -116,7 +117,9 @@ class CloudsNet(Section):
 class CloudsBackbone(Section):
     """A classifier: backbone, dropout, mean over the picture, two linear layers."""
 
-    backbone: str = Field("resnet34", description="any of timm's names")
+    backbone: str = Field(
+        "resnet34", description="a convolutional network of timm's, by its name"
+    )
     weights: str | None = Field(
         None, description="safetensors file of the backbone; none: random"
     )
@@ -170,6 +173,12 @@ class CloudsPresenceLoss(Section):
     )
     negative: Weight = Field(1.0, description="weight of absent classes")
     positive: Weight = Field(1.0, description="weight of present classes")
+
+    @model_validator(mode="after")
+    def _minimises_something(self) -> "CloudsPresenceLoss":
+        if self.negative + self.positive == _ANYTHING:
+            raise ValueError("give negative or positive a weight above 0")
+        return self
 
 
 class CloudsAugment(Section):
@@ -273,10 +282,19 @@ class CloudsTune(Section):
 
 
 class CloudsPseudo(PseudoOptions):
-    """Which predicted test images become training images (published: 0.3 and 0.7)."""
+    """Which predicted test images become training images (published: 0.3 and 0.7).
+
+    A row whose probability is between `low` and `high` keeps its image out. With `low`
+    above `high` there is no such gap: a probability between them is then sure enough
+    for either, and 1 and 0 take nearly every image.
+    """
 
     low: Share = Field(0.3, description="an empty row needs a probability below it")
-    high: Share = Field(0.7, description="a painted row needs one above it")
+    high: Share = Field(
+        0.7,
+        description="a painted row needs one above it; below low: nothing in between is"
+        " unsure",
+    )
 
 
 class CloudsSynth(Section):

@@ -50,17 +50,19 @@ _ARCHIVES = ("train_images.zip", "test_images.zip")
 def scan(source: Path, options: CloudsData) -> Scan:
     """List the images of a folder.
 
-    Images that the recipe leaves out are set aside, but never test images, since a
-    submission needs them all.
+    Images that the recipe leaves out are set aside. Of the list that went round that
+    is only training images, since a submission needs every test image.
 
     Raises:
         SourceError: if this is not the competition's data, a table breaks a rule, a
-            test image is not there, or an image to leave out is unknown.
+            test image is not there, or an image to leave out is unknown or a test
+            image.
     """
     root = _find_root(source)
     folders = _find_folders(root)
     tables = {
-        split: read_rows(root / table, SourceError) for split, table in _TABLES.items()
+        split: read_rows(root / table, SourceError, ordered=split == "test")
+        for split, table in _TABLES.items()
     }
     both = sorted(tables["train"].keys() & tables["test"].keys())
     if both:
@@ -134,6 +136,12 @@ def _left_out(names: Collection[str], tables: Mapping[str, Rows]) -> set[str]:
             f"data.leave_out: there is no image {unknown[0]!r}; give ids such as"
             f" 046586a, or {BAD}"
         )
+    needed = sorted(asked & tables["test"].keys())
+    if needed:
+        raise SourceError(
+            f"data.leave_out: {needed[0]} is a test image, and a submission needs every"
+            " test image; take it off the list"
+        )
     return asked | (set(BAD_IMAGES) if BAD in names else set())
 
 
@@ -153,7 +161,7 @@ def _fault(file: Path, split: str, left_out: Collection[str]) -> Rejected | None
     """Say why a listed image cannot be a sample."""
     name = f"{file.parent.name}/{file.name}"
     if split == "train" and file.stem in left_out:
-        return Rejected(name, "left out by the recipe (data.leave_out)")
+        return Rejected(name, "left out by the recipe (data.leave_out)", meant=True)
     if not file.is_file():
         return Rejected(name, f"listed in {_TABLES[split]}, but not there")
     return None
@@ -176,12 +184,16 @@ def pack(
         "classes": pack_planes(prepared),
         "truth": pack_planes(truth),
     }
-    columns = _columns(sample.labels, truth) | {"black_share": black_share(picture)}
-    return Packed(arrays, columns, None)
+    said = _columns(sample.labels, truth)
+    if sample.split == "test":
+        said = dict.fromkeys(said)
+    return Packed(arrays, said | {"black_share": black_share(picture)}, None)
 
 
 def single(path: Path) -> SourceSample:
     """Return a picture that belongs to no data set as a test image."""
+    if path.is_dir():
+        raise SourceError(f"{path}: a folder; name the files in it")
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file")
     return SourceSample(path.stem, "test", {PICTURE: path})
@@ -206,7 +218,7 @@ def _masks(sample: SourceSample, options: CloudsData) -> tuple[BoolArray, BoolAr
 
 
 def _columns(labels: Mapping[str, str], truth: BoolArray) -> dict[str, Any]:
-    """Return what the table says of an image; nothing is present in a test image."""
+    """Return what the table says of a training image."""
     present = {name: is_present(labels, name) for name in CLASSES}
     shares = np.count_nonzero(truth, axis=(1, 2)) / truth[0].size
     return {

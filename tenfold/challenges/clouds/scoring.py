@@ -97,7 +97,7 @@ class SegmenterScoring:
 
 @dataclass(frozen=True)
 class ClassifierScoring:
-    """Rows of a classifier's probabilities, in bins."""
+    """Rows of a classifier's probabilities."""
 
     MONITOR: str = "auc"
 

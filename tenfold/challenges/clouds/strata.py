@@ -12,6 +12,7 @@ from tenfold.errors import RecipeError
 _LABELS = {"classes": pl.col("classes")} | {
     name.lower(): pl.when(pl.col(name.lower())).then(pl.lit(name)) for name in CLASSES
 }
+COLUMNS = tuple(_LABELS)
 
 
 def strata(catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

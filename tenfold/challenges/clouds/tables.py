@@ -20,18 +20,21 @@ def key_of(id_: str, name: str) -> str:
     return f"{id_}{PICTURE_SUFFIX}_{name}"
 
 
-def read_rows(path: Path, error: type[TenfoldError]) -> Rows:
+def read_rows(path: Path, error: type[TenfoldError], ordered: bool = False) -> Rows:
     """Read a table that has all four classes of each of its images.
 
     Args:
         path: of the file.
         error: what to raise; its message names the row, counted from the header as
             1, and its key.
+        ordered: rows must be in the order in which a submission is written: images
+            by id, and an image's rows in the order of the classes.
 
     Returns:
         Images in the order in which the table has them; codes are not looked into.
     """
     found: Rows = {}
+    last = ("", 0)
     try:
         with path.open(encoding="utf-8") as lines:
             header = lines.readline().rstrip("\n")
@@ -39,23 +42,30 @@ def read_rows(path: Path, error: type[TenfoldError]) -> Rows:
                 raise error(f"{path}: its header is {header!r} instead of {HEADER!r}")
             for number, line in enumerate(lines, 2):
                 try:
-                    _add(found, line.rstrip("\n"))
+                    here = _add(found, line.rstrip("\n"))
+                    if ordered:
+                        _check_order(last, here)
+                    last = here
                 except ValueError as fault:
                     raise error(f"{path}, row {number}: {fault}") from None
     except (OSError, UnicodeDecodeError) as fault:
         raise error(f"{path} cannot be read: {fault}") from None
     if not found:
         raise error(f"{path} has no rows")
-    for id_, codes in found.items():
-        for name in CLASSES:
-            if name not in codes:
-                key = key_of(id_, name)
-                raise error(f"{path}: no row {key}; an image has a row for each class")
+    lacking = next(_lacking(found), None)
+    if lacking is not None:
+        raise error(f"{path}: no row {lacking}; an image has a row for each class")
     return found
 
 
-def _add(found: Rows, line: str) -> None:
-    """Add one row.
+def _lacking(found: Rows) -> Iterator[str]:
+    """Yield the keys of rows that are not there."""
+    for id_, codes in found.items():
+        yield from (key_of(id_, name) for name in CLASSES if name not in codes)
+
+
+def _add(found: Rows, line: str) -> tuple[str, int]:
+    """Add one row; return its id and the place of its class.
 
     Raises:
         ValueError: saying what is wrong with it.
@@ -74,6 +84,22 @@ def _add(found: Rows, line: str) -> None:
     if name in codes:
         raise ValueError(f"key {key!r} comes twice")
     codes[name] = code
+    return id_, CLASSES.index(name)
+
+
+def _check_order(last: tuple[str, int], here: tuple[str, int]) -> None:
+    """Compare two neighbours, each an id and the place of its class.
+
+    Raises:
+        ValueError: the second one should be before the first.
+    """
+    if here < last:
+        first, second = (key_of(id_, CLASSES[place]) for id_, place in (last, here))
+        raise ValueError(
+            f"key {second!r} comes after {first!r}, but images go by id and their rows"
+            f" as {', '.join(CLASSES)}, since the submission is written in that order;"
+            " sort the rows"
+        )
 
 
 def decode_rows(

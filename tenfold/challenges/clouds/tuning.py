@@ -7,7 +7,7 @@ turns, each given the others, beginning with none that removes anything, until a
 gains nothing: once in that order and once in the reverse. That is done at every pixel
 cut, and the best is taken, the first of equals. With the published settings only the
 classifier's cut is open, and its search is complete. The honest score repeats all of
-it without each fold.
+it without each fold; of a single fold nothing can be left out.
 """
 
 from collections.abc import Collection, Iterator
@@ -110,7 +110,8 @@ class Found:
     Attributes:
         cuts: of each class.
         naive: mean Dice of the choice on what it was made on.
-        honest: mean Dice of the way of choosing, each fold left out of its choice.
+        honest: mean Dice of the way of choosing, each fold left out of its choice;
+            of a single fold it is the naive one.
     """
 
     cuts: tuple[Cuts, ...]
@@ -161,7 +162,8 @@ def _honest(rows: ClassRows, options: CloudsTune) -> int:
 
 def choose(rows: ClassRows, options: CloudsTune) -> Cuts:
     """Return the cuts of the highest mean Dice; see the module."""
-    open_ = [name for name in REMOVERS if _is_open(name, rows, options)]
+    chosen = open_cuts(options, rows.probability is not None)
+    open_ = [name for name in REMOVERS if name in chosen]
     orders = [open_] if len(open_) < _SEVERAL else [open_, open_[::-1]]
     tried = [
         _in_turns(rows, options, place, order)
@@ -172,13 +174,20 @@ def choose(rows: ClassRows, options: CloudsTune) -> Cuts:
     return tried[int(np.argmax(worth))]
 
 
-def _is_open(name: str, rows: ClassRows, options: CloudsTune) -> bool:
-    """Tell whether a cut is to be chosen."""
-    if name == "presence":
-        return options.presence_cut is None
-    if name == "area":
-        return options.least_area is None
-    return options.classifier_cut is None and rows.probability is not None
+def open_cuts(options: CloudsTune, classifier: bool) -> list[str]:
+    """Name the cuts that are to be chosen, by their names in `Cuts`.
+
+    Args:
+        options: of the recipe.
+        classifier: whether there is one.
+    """
+    is_open = {
+        "pixel": len(options.pixel_cuts) > 1,
+        "presence": options.presence_cut is None,
+        "area": options.least_area is None,
+        "classifier": classifier and options.classifier_cut is None,
+    }
+    return [name for name, chosen in is_open.items() if chosen]
 
 
 def _in_turns(

@@ -1,7 +1,6 @@
-"""A clouds decision in words, curves and a table of its steps, for people."""
+"""A clouds decision in words and a table of its steps, for people."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -16,26 +15,27 @@ from tenfold.challenges.clouds.row_dice import (
     row_figures,
 )
 from tenfold.challenges.clouds.tuning import (
-    GRID,
     REMOVERS,
-    ClassRows,
-    Cuts,
     Found,
     classes_of,
+    open_cuts,
 )
-from tenfold.data.arrays import BoolArray, Float64Array, IntArray
-from tenfold.ensembling.removing import gains_at
+from tenfold.data.arrays import BoolArray, IntArray
 from tenfold.recipe import Json
 
 _FIXED, _CHOSEN = "fixed by the recipe", "chosen out-of-fold"
 #: Images of a kind.
 _EXAMPLES = 3
-#: The classifier cuts of a curve; the published grid, and 1.
-_DRAWN = np.array([*GRID, 1], np.float32)
 
 
-def statement(options: CloudsTune, cascade: Cascade) -> str:
-    """Say what was chosen, on what, and to what it is applied."""
+def statement(options: CloudsTune, cascade: Cascade, folds: int) -> str:
+    """Say what was chosen, on what, and to what it is applied.
+
+    Args:
+        options: of the recipe.
+        cascade: with the cuts that were chosen.
+        folds: that all models have in common.
+    """
     parts = (
         _shape(options, cascade),
         _presence(options, cascade),
@@ -43,6 +43,7 @@ def statement(options: CloudsTune, cascade: Cascade) -> str:
         _classifier(options, cascade),
         "Whatever is chosen is chosen on outputs of single folds, and applied to means"
         " over folds.",
+        _held_out(options, cascade, folds),
     )
     return " ".join(part for part in parts if part)
 
@@ -100,6 +101,16 @@ def _classifier(options: CloudsTune, cascade: Cascade) -> str:
     return text
 
 
+def _held_out(options: CloudsTune, cascade: Cascade, folds: int) -> str:
+    """Say so if no fold could be left out of the choice."""
+    if folds > 1 or not open_cuts(options, cascade.classifier_cuts is not None):
+        return ""
+    return (
+        "There is only one fold in common, so the choice could not be held out: the"
+        " honest score is the naive one."
+    )
+
+
 def _each(values: Sequence[float], how: str) -> str:
     """Name the value of each class, or the one of all."""
     if len(set(values)) == 1:
@@ -110,33 +121,6 @@ def _each(values: Sequence[float], how: str) -> str:
 
 def _named(models: Sequence[str]) -> str:
     return ", ".join(models)
-
-
-def curves(measured: Measured, found: Found, options: CloudsTune) -> list[Json]:
-    """Return the mean Dice by the classifier's cut, a curve a class."""
-    if measured.probability is None:
-        return []
-    pairs = zip(classes_of(measured, options), found.cuts, strict=True)
-    return [
-        {
-            "title": f"{name}: every classifier cut",
-            "text": f"Mean Dice of all out-of-fold rows of {name} by the probability up"
-            " to which the classifier removes masks.",
-            "x": "classifier cut",
-            "lines": {name: [_plain(_DRAWN), _plain(_by_classifier(rows, cuts))]},
-            "chosen": cuts.classifier,
-        }
-        for name, (rows, cuts) in zip(CLASSES, pairs, strict=True)
-    ]
-
-
-def _by_classifier(rows: ClassRows, cuts: Cuts) -> Float64Array:
-    """Return the mean Dice at each drawn classifier cut, the others as they are."""
-    scores = np.asarray(rows.probability, np.float32)
-    stands = rows.stands(cuts, ("presence", "area"))
-    unremoved = np.where(stands, rows.dice[cuts.place], rows.blank)
-    gained = gains_at(scores, rows.gains(cuts, "classifier"), _DRAWN)
-    return np.asarray((unremoved.sum() + gained) / (len(rows.blank) * UNIT))
 
 
 def effects(measured: Measured, found: Found, options: CloudsTune) -> list[Json]:
@@ -227,7 +211,3 @@ def _row(step: str, units: IntArray, truth: BoolArray) -> Json:
     positive = {n: figures[f"dice_positive_{n.lower()}"] for n in CLASSES}
     row |= {f"positive {name}": value for name, value in positive.items()}
     return row | {"rightly removed": None, "wrongly removed": None}
-
-
-def _plain(values: Iterable[Any]) -> list[float]:
-    return [float(value) for value in values]

@@ -23,6 +23,7 @@ from tenfold.errors import RecipeError
 from tenfold.recipe import Json, Recipe
 
 ROLE = "segment"
+DECIDED = "kelp"
 #: Probabilities this close to the threshold are called near.
 _NEAR = 0.15
 #: Where nothing was tuned: the more likely class.

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import cast
 
-import numpy as np
-
 from tenfold.challenges.kelp.bands import BANDS, SIZE
 from tenfold.challenges.kelp.channels import axis, reduce_tile
 from tenfold.challenges.kelp.indices import FORMULAS
 from tenfold.challenges.kelp.options import KelpRecipe
-from tenfold.challenges.kelp.outputs import STEPS
 from tenfold.challenges.kelp.tiles import unpack_tile
-from tenfold.data.arrays import Arrays, ByteArray
+from tenfold.data.arrays import Arrays
 from tenfold.data.statistics import Channels, Partials
 from tenfold.recipe import Recipe
 
@@ -65,8 +62,3 @@ def pixels(arrays: Arrays) -> int:
     """Return how many values a channel of a tile has, present or not."""
     del arrays
     return SIZE * SIZE
-
-
-def as_outputs(prediction: Arrays) -> Mapping[str, ByteArray]:
-    """Return a decided mask as the probability, 0 or 1, that scoring counts alike."""
-    return {"prob": np.asarray(prediction["kelp"], np.uint8) * np.uint8(STEPS)}

@@ -127,7 +127,11 @@ class WeightedSum(nn.Module):
 
 
 class FocalTverskyLoss(nn.Module):
-    """(1 - Tversky index)^γ (Abraham and Khan 2019, who write the power as 1/γ)."""
+    """(1 - Tversky index)^γ (Abraham and Khan 2019, who write the power as 1/γ).
+
+    smp's own power has no gradient at 0 if γ < 1: a single logit that meets a batch
+    without kelp would learn NaN.
+    """
 
     def __init__(self, tversky: nn.Module, gamma: float) -> None:
         super().__init__()
@@ -152,7 +156,10 @@ class LogCosh(nn.Module):
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Cross-entropy of one logit: the mean over pixels by the weight of their class."""
+    """Cross-entropy of one logit: the mean over pixels by the weight of their class.
+
+    PyTorch's own divides by the number of pixels, also where they have weights.
+    """
 
     def __init__(
         self, class_weights: tuple[float, float] | None, smoothing: float

@@ -186,6 +186,8 @@ def pack(
 
 def single(path: Path) -> SourceSample:
     """Return a satellite tile that belongs to no data set as a test tile."""
+    if path.is_dir():
+        raise SourceError(f"{path}: a folder; name the files in it")
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file")
     return SourceSample(

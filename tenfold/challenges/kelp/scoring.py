@@ -18,8 +18,17 @@ _HALF = STEPS // 2
 
 
 def tally(outputs: Arrays, arrays: Arrays) -> Confusion:
-    """Count one tile's probability, cut at one half, against its mask."""
-    return count(np.asarray(outputs["prob"]) > _HALF, unpack_mask(arrays) == 1)
+    """Count one tile against its mask.
+
+    Args:
+        outputs: a prediction's mask `kelp`, or a member's `prob`, cut at one half.
+        arrays: the tile.
+    """
+    if "kelp" in outputs:
+        found = np.asarray(outputs["kelp"]) == 1
+    else:
+        found = np.asarray(outputs["prob"]) > _HALF
+    return count(found, unpack_mask(arrays) == 1)
 
 
 def from_json(value: Json) -> Confusion:

@@ -7,6 +7,17 @@ import polars as pl
 from tenfold.challenges.kelp.options import KelpSplit
 from tenfold.errors import RecipeError
 
+#: Those with few values; shares and counts would make a stratum of every tile.
+COLUMNS = (
+    "has_kelp",
+    "kelp_level",
+    "high_kelp_pixels_pct",
+    "dem_has_nans",
+    "almost_all_water",
+    "qa_ok",
+    "high_corrupted_pixels_pct",
+)
+
 
 def strata(catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """Join the named catalogue columns into one label a tile."""

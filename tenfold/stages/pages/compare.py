@@ -40,8 +40,8 @@ def page_of(found: Comparison) -> Page:
             page.note("warning", f"Out-of-fold scores of {letter} are {reason}.")
     _scores(page, found, monitor)
     if not found.unpaired:
-        _paired(page, found, monitor)
-        _folds(page, found, monitor)
+        _paired(page, found)
+        _folds(page, found)
     _recipes(page, found)
     _choices(page, found, monitor)
     _learning(page, found)
@@ -66,7 +66,7 @@ def _pair(row: Json) -> dict[str, float]:
     return {letter: row[letter] for letter in "AB" if row[letter] is not None}
 
 
-def _paired(page: Page, found: Comparison, monitor: str) -> None:
+def _paired(page: Page, found: Comparison) -> None:
     page.section("Is the difference more than chance?")
     for what, difference in found.differences.items():
         page.note("good" if difference.clear else "info", verdict(what, difference))
@@ -86,8 +86,9 @@ def _paired(page: Page, found: Comparison, monitor: str) -> None:
     rows = [
         {
             "what": what,
-            f"{monitor} of A": d.first,
-            f"{monitor} of B": d.second,
+            "scored by": found.monitors[what],
+            "A": d.first,
+            "B": d.second,
             "difference": d.value,
             "95 % from": d.low,
             "95 % to": d.high,
@@ -116,7 +117,7 @@ def verdict(what: str, difference: Difference) -> str:
     return f"{sentence}. That includes 0, so it may well be chance."
 
 
-def _folds(page: Page, found: Comparison, monitor: str) -> None:
+def _folds(page: Page, found: Comparison) -> None:
     page.section("Models and folds", "Models that both have, on the same samples.")
     rows = found.folds
     if not rows:
@@ -128,8 +129,8 @@ def _folds(page: Page, found: Comparison, monitor: str) -> None:
         figures.scatter(
             [row["A"] for row in rows],
             [row["B"] for row in rows],
-            f"{monitor} of A",
-            f"{monitor} of B",
+            "score of A",
+            "score of B",
             [row["model"] for row in rows],
             diagonal=True,
         ),

@@ -1,7 +1,9 @@
 """The page of evaluate: a model over all its folds, and the leaderboard."""
 
+from collections.abc import Iterator
+
 from tenfold.recipe import Json
-from tenfold.reports import figures
+from tenfold.reports import alts, figures
 from tenfold.reports.page import Page
 from tenfold.stages.context import Context
 from tenfold.stages.entries import LEADERBOARD, METRICS
@@ -13,7 +15,7 @@ def show(context: Context, entry: Entry) -> Shown:
     """Describe the cross-validation of a model."""
     metrics = entry.json(METRICS)
     board = entry.json(LEADERBOARD)
-    monitor = metrics["monitor"]
+    monitor = metrics.get("monitor", "score")
     page = Page(metrics["model"], "All folds, counted together.", "evaluate")
     scores = {f"fold {row['fold']}": float(row["score"]) for row in metrics["folds"]}
     page.facts(
@@ -30,7 +32,7 @@ def show(context: Context, entry: Entry) -> Shown:
             "Epochs were chosen by their score on the fold they are scored on, as the"
             " published system does; these scores are optimistic.",
         )
-    if any(row["pseudo_labelled"] for row in metrics["folds"]):
+    if any(row.get("pseudo_labelled") for row in metrics["folds"]):
         page.note(
             "warning",
             "Among its training samples are test samples labelled by models that saw"
@@ -39,7 +41,9 @@ def show(context: Context, entry: Entry) -> Shown:
     for reason in metrics["failed"]:
         page.note("bad", f"A fold failed, as the recipe allows: {reason}")
     page.section("Folds")
-    page.figure(figures.bars(scores, monitor), f"{monitor} of each held-out fold.")
+    caption = f"{monitor} of each held-out fold"
+    drawn = figures.bars(scores, monitor)
+    page.figure(drawn, f"{caption}.", alts.extremes(caption, scores))
     matrix, names = metrics["confusion"], metrics["classes"]
     page.figure(figures.matrix(matrix, names, names, normalise=True), "Confusion.")
     values = [{"figure": k, "value": v} for k, v in metrics["figures"].items()]
@@ -54,7 +58,7 @@ def show(context: Context, entry: Entry) -> Shown:
 
 def score_name(board: list[Json]) -> str:
     """Return what the column of scores is called: roles may be scored differently."""
-    names = {row["monitor"] for row in board}
+    names = {row.get("monitor", "score") for row in board}
     return names.pop() if len(names) == 1 else "score"
 
 
@@ -65,13 +69,19 @@ def board_rows(board: list[Json]) -> list[Json]:
         {
             "model": row["model"],
             "role": row["role"],
-            **({"measured by": row["monitor"]} if column == "score" else {}),
+            **({"measured by": row.get("monitor")} if column == "score" else {}),
             column: row["score"],
             "worst fold": row["worst_fold"],
             "best fold": row["best_fold"],
-            "epoch chosen on the fold": "yes, optimistic"
-            if row["selected_on_fold"]
-            else "no",
+            "optimistic, since": ", ".join(_optimism(row)),
         }
         for row in board
     ]
+
+
+def _optimism(row: Json) -> Iterator[str]:
+    """Say why a model's score is too good, if it is."""
+    if row["selected_on_fold"]:
+        yield "epochs or rates were chosen on the fold"
+    if row.get("pseudo_labelled"):
+        yield "labels are by models that saw the fold"

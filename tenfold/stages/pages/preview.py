@@ -31,7 +31,8 @@ def show(context: Context, entry: Entry) -> Shown:
         page.note("warning", warning)
     if not gallery["warnings"]:
         page.note("good", "Predictions are distributed like the training labels.")
-    page.table(gallery["comparison"], "Against the labels of the training data.")
+    rows = [{"what": row["what"]} | row for row in gallery["comparison"]]
+    page.table(rows, "Against the labels of the training data.")
     for kind, ids in gallery["samples"]:
         page.section(kind[0].upper() + kind[1:])
         page.pictures(pictures_of(context, entry, ids))

@@ -1,7 +1,7 @@
 """The page of a sweep: its trials, best first, and what they were worth."""
 
 from tenfold.recipe import Json
-from tenfold.reports import figures
+from tenfold.reports import alts, figures
 from tenfold.reports.page import Page
 from tenfold.stages.context import Context
 from tenfold.stages.entries import RANKING
@@ -38,7 +38,11 @@ def show(context: Context, entry: Entry) -> Shown:
         page.note("bad", f"{row['label']} could not be trained: {row['reason']}")
     page.section("Ranking")
     shown = {_name(row, ranking): float(row["score"]) for row in rows[:_BARS]}
-    page.figure(figures.bars(shown, monitor), f"The best {len(shown)} of {len(rows)}.")
+    page.figure(
+        figures.bars(shown, monitor),
+        f"The best {len(shown)} of {len(rows)}.",
+        alts.extremes(f"{monitor} of trials", shown),
+    )
     table = [_row(row, ranking, monitor) for row in rows]
     page.table(table, highlight=0, bars=[monitor])
     page.text(f"The best as a recipe, on all folds: {best['command']}")
@@ -98,7 +102,12 @@ def _curves(page: Page, ranking: Json, monitor: str) -> None:
     }
     faint = [_name(row, ranking) for row in rows if row["trial"] not in named]
     caption = f"In grey: ended early, or not among the best {_CURVES}." if faint else ""
-    page.figure(figures.lines(series, "epoch", monitor, faint=faint), caption)
+    leading = {name: row for name, row in series.items() if name not in faint}
+    page.figure(
+        figures.lines(series, "epoch", monitor, faint=faint),
+        caption,
+        alts.ends(f"{monitor} by epoch", leading),
+    )
 
 
 def _axes(page: Page, ranking: Json, monitor: str) -> None:

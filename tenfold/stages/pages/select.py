@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tenfold.data.dataset import Dataset
-from tenfold.reports import figures
+from tenfold.reports import alts, figures
 from tenfold.reports.page import Page, Picture
 from tenfold.stages.context import Context
 from tenfold.stages.entries import SUMMARY
@@ -40,7 +40,11 @@ def show(context: Context, entry: Entry) -> Shown:
     labels = strata.strata(data.catalogue, context.recipe.split.strata).to_list()
     counts = {name or "none": float(n) for name, n in Counter(labels).most_common()}
     page.section("Strata")
-    page.figure(figures.bars(counts, "samples"), "Samples of each stratum.")
+    page.figure(
+        figures.bars(counts, "samples"),
+        "Samples of each stratum.",
+        alts.extremes("samples of each stratum", counts),
+    )
     page.section("Samples", f"The first {_SHOWN}, with the labels they were given.")
     page.pictures(_pictures(context, data))
     line = f"{taken} of {of} test samples"

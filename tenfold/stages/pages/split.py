@@ -2,7 +2,7 @@
 
 from tenfold.grouping.statement import is_complete
 from tenfold.recipe import Json
-from tenfold.reports import figures
+from tenfold.reports import alts, figures
 from tenfold.reports.page import Page
 from tenfold.stages.context import Context
 from tenfold.stages.entries import PROOF, SUMMARY
@@ -44,7 +44,8 @@ def show(context: Context, entry: Entry) -> Shown:
     page.table(rows, bars=measures)
     for name in measures:
         values = {f"fold {row['fold']}": float(row[name]) for row in rows}
-        page.figure(figures.bars(values, name), name)
+        drawn = figures.bars(values, name)
+        page.figure(drawn, name, alts.extremes(f"{name} of folds", values))
     if summary["left_out"]:
         page.section("Left out of every fold")
         page.text("Their labels cannot be right; they are neither learnt nor scored.")

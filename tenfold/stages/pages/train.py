@@ -7,7 +7,7 @@ import polars as pl
 
 from tenfold.data.dataset import Dataset
 from tenfold.recipe import Json
-from tenfold.reports import figures
+from tenfold.reports import alts, figures
 from tenfold.reports.page import Page, Picture
 from tenfold.stages.context import Context
 from tenfold.stages.entries import HISTORY, METRICS, MODEL
@@ -39,8 +39,14 @@ def show(context: Context, entry: Entry) -> Shown:
     if metrics["selected_on_fold"]:
         page.note(
             "warning",
-            "The epoch was chosen by its score on this very fold, as the published"
-            " system does; the score is optimistic.",
+            "The epoch, or the learning rate, was chosen by what was seen on this very"
+            " fold, as the published system does; the score is optimistic.",
+        )
+    if metrics.get("pseudo_labelled"):
+        page.note(
+            "warning",
+            "Among its training samples are test samples labelled by models that saw"
+            " this fold; the score is somewhat optimistic.",
         )
     curves(page, history)
     names, matrix = scoring.confusion(scoring.from_json(metrics["tally"]))
@@ -75,9 +81,11 @@ def curves(page: Page, history: pl.DataFrame) -> None:
                 known = history.select("epoch", column).drop_nulls()
                 series[part] = (known["epoch"].to_list(), known[column].to_list())
         if series:
-            page.figure(figures.lines(series, "epoch", name), name)
+            drawn = figures.lines(series, "epoch", name)
+            page.figure(drawn, name, alts.ends(f"{name} by epoch", series))
     rates = {"rate": (history["epoch"].to_list(), history["lr"].to_list())}
-    page.figure(figures.lines(rates, "epoch", "learning rate"), "learning rate")
+    drawn = figures.lines(rates, "epoch", "learning rate")
+    page.figure(drawn, "learning rate", alts.ends("learning rate by epoch", rates))
 
 
 def held_out_figures(page: Page, values: dict[str, float]) -> None:
@@ -95,7 +103,8 @@ def _trees(page: Page, model: Json) -> None:
         " loss grows if the channel's values are shuffled among held-out rows.",
     )
     gains = {row["channel"]: row["gain"] for row in rows[:_MOST_CHANNELS]}
-    page.figure(figures.bars(gains, "gain"), "gain")
+    drawn = figures.bars(gains, "gain")
+    page.figure(drawn, "gain", alts.extremes("gain of channels", gains))
     page.table(
         [
             {
@@ -117,9 +126,17 @@ def _trees(page: Page, model: Json) -> None:
         f" {curves['roc_area']:.4f}.",
     )
     precision = {"precision": (curves["recall"], curves["precision"])}
-    page.figure(figures.lines(precision, "recall", "precision"), "precision and recall")
+    page.figure(
+        figures.lines(precision, "recall", "precision"),
+        "precision and recall",
+        f"Precision by recall; average precision {curves['average_precision']:.4f}.",
+    )
     found = {"recall": (curves["false_positive_rate"], curves["recall"])}
-    page.figure(figures.lines(found, "false positive rate", "recall"), "ROC")
+    page.figure(
+        figures.lines(found, "false positive rate", "recall"),
+        "ROC",
+        f"Recall by false positive rate; area {curves['roc_area']:.4f}.",
+    )
 
 
 def _pictures(page: Page, context: Context, entry: Entry) -> None:

@@ -4,7 +4,7 @@ from tenfold.challenges import DecisionPart
 from tenfold.data.arrays import Arrays, ByteArray
 from tenfold.data.dataset import Dataset
 from tenfold.recipe import Json
-from tenfold.reports import figures
+from tenfold.reports import alts, figures
 from tenfold.reports.page import Page, Picture
 from tenfold.stages.context import Context
 from tenfold.stages.entries import DECISION, LEADERBOARD, SCORES
@@ -51,7 +51,7 @@ def show(context: Context, entry: Entry) -> Shown:
             f"{model} chose its epoch on the fold it predicts, so its part of this"
             " score is optimistic.",
         )
-    for model in scores["pseudo_labelled"]:
+    for model in scores.get("pseudo_labelled", ()):
         page.note(
             "warning",
             f"{model} learnt from test samples that were labelled by models which saw"
@@ -97,7 +97,7 @@ def _curve(page: Page, curve: Json, monitor: str) -> None:
     marks = {} if curve["chosen"] is None else {"chosen": float(curve["chosen"])}
     lines = {name: (x, y) for name, (x, y) in curve["lines"].items()}
     drawn = figures.lines(lines, curve["x"], monitor, marks)
-    page.figure(drawn, alt=f"{monitor} by {curve['x']}.")
+    page.figure(drawn, alt=alts.peaks(f"{monitor} by {curve['x']}", lines))
 
 
 def _effects(page: Page, rows: list[Json]) -> None:
@@ -113,7 +113,7 @@ def _effects(page: Page, rows: list[Json]) -> None:
 
 def _examples(page: Page, context: Context, entry: Entry, decided: Json) -> None:
     """Show samples in which the steps were right or wrong, as they were decided."""
-    examples = entry.json(SCORES)["examples"]
+    examples = entry.json(SCORES).get("examples")
     if not examples:
         return
     legend = context.challenge.drawing.LEGEND

@@ -241,6 +241,10 @@ def test_decoders_are_as_wide_as_asked():
             "vit_tiny_patch16_224 cannot be used .*convolutional",
         ),
         (
+            CloudsBackbone(backbone="swin_tiny_patch4_window7_224"),
+            "swin_tiny_patch4_window7_224 cannot be used .*convolutional",
+        ),
+        (
             CloudsBackbone(backbone="mambaout_femto"),
             "mambaout_femto gives .*no map of 288 features",
         ),
@@ -249,3 +253,9 @@ def test_decoders_are_as_wide_as_asked():
 def test_networks_that_do_not_exist_or_fit_are_refused_by_name(net, words):
     with pytest.raises(RecipeError, match=words):
         build_model(AS_PUBLISHED, net)
+
+
+def test_the_recipes_reference_says_which_networks_there_are():
+    for kind, option in ((CloudsNet, "encoder"), (CloudsBackbone, "backbone")):
+        said = kind.model_fields[option].description
+        assert "a convolutional network of timm's" in said

@@ -78,6 +78,13 @@ def test_other_limits_take_other_images():
     assert pseudo.select(prediction, ARRAYS, CloudsPseudo(low=0.5, high=0.5))
 
 
+def test_with_low_above_high_what_lies_between_is_sure_of_either():
+    options = CloudsPseudo(low=1.0, high=0.0)
+    assert pseudo.select(predicted((0.1, 0.9, 0.5, 0.5)), ARRAYS, options)
+    # Both limits are strict all the same.
+    assert pseudo.select(predicted((0.0, 0.9, 0.5, 0.5)), ARRAYS, options) is None
+
+
 def test_columns_say_what_the_labels_are():
     found = pseudo.columns(pseudo.select(predicted(SURE), ARRAYS, CloudsPseudo()))
     pixels = 350 * 525

@@ -3,12 +3,14 @@
 import shutil
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
-from tenfold.challenges.clouds import reader
+from tenfold.challenges.clouds import reader, submission
 from tenfold.challenges.clouds.options import CloudsData
 from tenfold.challenges.clouds.planes import unpack_planes
+from tenfold.data import describe
 from tenfold.errors import Rejected, SourceError
 
 CLASSES = ("Fish", "Flower", "Gravel", "Sugar")
@@ -148,16 +150,35 @@ def test_columns_say_what_the_table_does(source):
     assert columns["classes"] == "Sugar"
 
 
-@pytest.mark.parametrize("id_", ["046586a", "fa645da"])
-def test_an_image_without_classes_and_a_test_image_have_no_mask(source, id_):
+@pytest.mark.parametrize(
+    ("id_", "there", "share", "classes"),
+    [("046586a", False, 0, ""), ("fa645da", None, None, None)],
+)
+def test_an_image_without_classes_and_a_test_image_have_no_mask(
+    source, id_, there, share, classes
+):
     packed = source.pack(id_)
     assert not packed.arrays["classes"].any()
     assert not packed.arrays["truth"].any()
-    assert packed.columns["classes"] == ""
-    assert not any(packed.columns[name.lower()] for name in CLASSES)
+    # What a test image shows is not "nothing", but not known.
+    expected = {name.lower(): there for name in CLASSES}
+    expected |= {f"{name.lower()}_share": share for name in CLASSES}
+    expected |= {"classes": classes, "black_share": packed.columns["black_share"]}
+    assert packed.columns == expected
+    assert packed.columns["black_share"] == pytest.approx(1 / 3, abs=0.005)
     assert packed.arrays["picture"][:, 300:].mean((0, 1)) == pytest.approx(
         (200, 40, 90), abs=2
     )
+
+
+def test_test_images_are_counted_as_unknown_not_as_without_the_class(source):
+    rows = [
+        {"id": s.id, "split": s.split, **source.pack(s.id).columns}
+        for s in source.scan().samples
+    ]
+    counts = describe.proportions(pl.DataFrame(rows, infer_schema_length=None))
+    fish = counts.filter(column="fish").select("split", "yes", "no", "unknown").rows()
+    assert fish == [("test", 0, 0, 2), ("train", 1, 2, 0), ("all", 1, 2, 2)]
 
 
 def test_the_recipe_decides_size_and_rules(source):
@@ -234,18 +255,47 @@ def test_a_missing_test_image_stops(source):
 
 
 def test_the_recipe_leaves_images_out(source):
-    scan = source.scan(leave_out=("0011165", "fa645da"))
+    scan = source.scan(leave_out=("0011165",))
     why = "left out by the recipe (data.leave_out)"
     assert rejections(scan) == {"train_images/0011165.jpg": why}
-    # A test image stays, since a submission needs it.
-    assert {"fa645da", "ffe8a50"} <= {sample.id for sample in scan.samples}
-    # The list that went round names 046586a and fa645da, and others.
+    # The list that went round names 046586a, others that are not there, and the test
+    # image fa645da, which stays since a submission needs it.
     scan = source.scan(leave_out=("bad", "002be4f"))
     assert set(rejections(scan)) == {
         "train_images/002be4f.jpg",
         "train_images/046586a.jpg",
     }
     assert [s.id for s in scan.samples] == ["0011165", *TEST]
+
+
+def test_a_test_image_to_leave_out_stops(source):
+    reason = r"leave_out: fa645da is a test image, and a submission needs every test"
+    with pytest.raises(SourceError, match=reason):
+        source.scan(leave_out=("bad", "0011165", "fa645da"))
+
+
+def test_a_sample_submission_in_another_order_than_is_written_stops(source):
+    rows = source.rows["sample_submission.csv"]
+    rows[:] = [*rows[4:], *rows[:4]]
+    source.tabulate()
+    reason = (
+        r"sample_submission\.csv, row 6: key 'fa645da\.jpg_Fish' comes after 'ffe8a"
+    )
+    with pytest.raises(SourceError, match=reason):
+        source.scan()
+
+
+def test_the_rows_that_are_handed_in_have_the_order_of_the_sample(source, tmp_path):
+    found = [sample.id for sample in source.scan().samples if sample.split == "test"]
+    # The stage hands predictions over in polars' order of ids.
+    ids = pl.Series(found[::-1]).sort().to_list()
+    nothing = {"classes": np.zeros((350, 525), np.uint8)}
+    submission.write(((id_, nothing) for id_ in ids), tmp_path)
+    written, sample = (
+        [line.partition(",")[0] for line in path.read_text().splitlines()]
+        for path in (tmp_path / "submission.csv", source.root / "sample_submission.csv")
+    )
+    assert written == sample
 
 
 def test_nothing_left_or_an_unknown_image_to_leave_out_stops(source):
@@ -256,7 +306,7 @@ def test_nothing_left_or_an_unknown_image_to_leave_out_stops(source):
 
 
 def test_an_image_of_both_splits_stops(source):
-    source.rows["sample_submission.csv"] += source.rows["train.csv"][:4]
+    source.rows["sample_submission.csv"][:0] = source.rows["train.csv"][:4]
     source.tabulate()
     with pytest.raises(SourceError, match=r"0011165 is in train\.csv and in sample_"):
         source.scan()

@@ -31,6 +31,42 @@ def test_rows_are_found_by_image_and_class(tmp_path, end):
         assert codes == {"Fish": "1 3 8 1", "Flower": "", "Gravel": "2 2", "Sugar": ""}
 
 
+def of(id_):
+    return [row.replace("0011165", id_) for row in GOOD]
+
+
+def test_rows_in_the_order_of_a_submission_are_taken(tmp_path):
+    rows = [*GOOD, *of("002be4f"), *of("a000000"), *of("ffe8a50")]
+    found = read_rows(table(tmp_path / "s.csv", rows), SourceError, ordered=True)
+    assert list(found) == ["0011165", "002be4f", "a000000", "ffe8a50"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        # Images the other way round.
+        (
+            [*of("ffe8a50"), *GOOD],
+            r"row 6: key '0011165\.jpg_Fish' comes after 'ffe8a5",
+        ),
+        # Classes the other way round.
+        ([GOOD[1], GOOD[0], *GOOD[2:]], r"row 3: key .*Fish' comes after .*Flower'"),
+        # All of one class, then all of the next.
+        (
+            [row for pair in zip(GOOD, of("002be4f"), strict=True) for row in pair],
+            r"row 4: key '0011165\.jpg_Flower' comes after '002be4f\.jpg_Fish'",
+        ),
+    ],
+)
+def test_a_table_in_another_order_is_refused_where_order_counts(tmp_path, rows, reason):
+    path = table(tmp_path / "sample_submission.csv", rows)
+    with pytest.raises(
+        SourceError, match=rf"sample_submission\.csv, {reason}.*sort the"
+    ):
+        read_rows(path, SourceError, ordered=True)
+    assert read_rows(path, SourceError)
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [

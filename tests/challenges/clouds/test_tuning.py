@@ -10,9 +10,9 @@ from tenfold.challenges.clouds import decision as decisions
 from tenfold.challenges.clouds.masks import resize_predictions
 from tenfold.challenges.clouds.measuring import Measured
 from tenfold.challenges.clouds.options import CloudsTune
-from tenfold.challenges.clouds.row_dice import UNIT
 from tenfold.challenges.clouds.tuning import search
 from tenfold.challenges.clouds.wording import examples
+from tests.challenges.clouds.measured_rows import Forced, mean, measured, part
 from tests.challenges.clouds.out_of_fold import SUBMITTED, OutOfFold, recipe_with
 
 SEG2 = ("a", "b", "c")
@@ -69,6 +69,8 @@ def test_published_settings_choose_what_the_published_loops_choose(seed):
     source = OutOfFold(images=9, seed=seed)
     result = decisions.tune(recipe_with(), source, lambda _: None)
     loops = Published(source)
+    drawn = [curve["chosen"] for curve in result["curves"]]
+    assert drawn == result["decision"]["classifier_cuts"]
     total, honest = Fraction(0), Fraction(0)
     for c in range(4):
         cut, score = loops.choose(c, source.folds)
@@ -82,55 +84,6 @@ def test_published_settings_choose_what_the_published_loops_choose(seed):
     assert result["honest"] == pytest.approx(float(honest / rows), abs=1e-10)
     blank = sum(row[-1] for row in loops.rows)
     assert result["baseline"]["honest"] == pytest.approx(float(blank / rows))
-
-
-def measured(seed, images=30, cuts=2, ties=True):
-    """Rows as an image might give them, of few values so that many are equal."""
-    rng = np.random.default_rng(seed)
-    shape = (images, 4)
-    truth = rng.random(shape) < 0.5
-    area = rng.integers(0, 4, (cuts, *shape)) * 500
-    dice = np.where(truth, rng.integers(0, 9, (cuts, *shape)) / 8, 0)
-    dice = np.where(area > 0, dice, ~truth)
-    steps = 8 if ties else 10**6
-    return Measured(
-        ids=tuple(f"image {i}" for i in range(images)),
-        fold=np.arange(images) % 3,
-        truth=truth,
-        labelled=np.where(truth, 3000, 0),
-        pixels=10_000,
-        first=np.zeros(shape, np.int64),
-        dice=(dice * UNIT).astype(np.int64),
-        area=area,
-        core=area // 2,
-        presence=(rng.integers(0, steps, shape) / steps).astype(np.float32),
-        probability=(rng.integers(0, steps, shape) / steps).astype(np.float32),
-    )
-
-
-def mean(rows, c, place, presence, area, cut, keep=None):
-    """Return the mean Dice of a class, a row at a time."""
-    total = 0
-    chosen = range(len(rows.fold)) if keep is None else keep
-    for i in chosen:
-        best = int(np.argmax(rows.probability[i])) if cut is not None else -1
-        stands = rows.presence[i, c] > np.float32(presence)
-        stands = stands and rows.core[place, i, c] >= area
-        stands = stands and rows.probability[i, c] > np.float32(cut)
-        blank = 0 if rows.truth[i, c] else UNIT
-        forced = rows.forced and best == c
-        total += int(rows.dice[place, i, c]) if stands or forced else blank
-    return total / (len(chosen) * UNIT)
-
-
-class Forced:
-    """Measured rows that know whether the likeliest class is forced."""
-
-    def __init__(self, rows, forced):
-        self._rows, self.forced = rows, forced
-
-    def __getattr__(self, name):
-        return getattr(self._rows, name)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -206,19 +159,24 @@ def test_each_fold_is_left_out_of_the_choice_it_is_scored_by():
     assert found.honest < found.naive
 
 
-def part(rows, chosen):
-    """Return some images' rows."""
-    fields = {"fold", "truth", "labelled", "first", "presence", "probability"}
-    taken = {name: getattr(rows, name)[chosen] for name in fields}
-    taken |= {n: getattr(rows, n)[:, chosen] for n in ("dice", "area", "core")}
-    ids = tuple(np.array(rows.ids)[chosen])
-    return Measured(ids=ids, pixels=rows.pixels, **taken)
-
-
 def test_a_single_fold_is_scored_by_its_own_choice():
     rows = part(measured(3), np.flatnonzero(measured(3).fold == 0))
     found = search(rows, CloudsTune())
     assert found.honest == found.naive
+
+
+def test_the_statement_says_if_the_choice_could_not_be_held_out():
+    alone = OutOfFold(images=9)
+    alone.folds, alone.fold_of = (4,), [4] * 9
+    recipe, words = recipe_with(), "only one fold in common, so the choice could not be"
+    result = decisions.tune(recipe, alone, lambda _: None)
+    assert words in result["statement"]
+    assert result["honest"] == result["naive"]
+    several = decisions.tune(recipe, OutOfFold(images=9), lambda _: None)
+    assert words not in several["statement"]
+    # Where nothing is chosen, nothing needs to be held out.
+    fixed = decisions.tune(recipe_with(classifier_cut=0.5), alone, lambda _: None)
+    assert words not in fixed["statement"]
 
 
 def test_masks_that_are_never_right_are_all_removed_by_the_lowest_cut_that_does():
@@ -267,19 +225,6 @@ def test_steps_are_told_as_the_published_scripts_print_them():
     ]
     oracle = steps["rule: true presence, whole picture"]["Dice"]
     assert oracle == pytest.approx(float(sum(whole) / len(whole)))
-
-
-def test_a_curve_is_the_mean_dice_of_a_class_at_every_cut():
-    source = OutOfFold(images=9, seed=2)
-    result = decisions.tune(recipe_with(), source, lambda _: None)
-    loops = Published(source)
-    assert len(result["curves"]) == 4
-    for c, curve in enumerate(result["curves"]):
-        ((x, y),) = curve["lines"].values()
-        assert curve["chosen"] == result["decision"]["classifier_cuts"][c]
-        for cut, score in list(zip(x, y, strict=True))[::7]:
-            expected = sum(loops.scores(cut, c, source.folds)) / 9
-            assert score == pytest.approx(float(expected))
 
 
 def test_the_statement_says_what_was_chosen_and_what_was_fixed():

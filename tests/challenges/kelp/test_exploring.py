@@ -66,5 +66,5 @@ def test_a_decided_mask_is_counted_as_it_is():
     arrays = {"kelp": np.packbits(truth, axis=-1)}
     # The mean probability beside it is no part of the decision.
     prediction = {"kelp": kelp, "prob": np.full((350, 350), 9, np.uint8)}
-    tally = scoring.tally(exploring.as_outputs(prediction), arrays)
+    tally = scoring.tally(prediction, arrays)
     assert (tally.tp, tally.fp, tally.fn) == (5 * 350, 10 * 350, 5 * 350)

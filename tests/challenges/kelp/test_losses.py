@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 import torch
 from scipy.ndimage import gaussian_filter
+from segmentation_models_pytorch import losses as smp
 
 from tenfold.challenges.kelp.choices import (
     LOSSES,
@@ -298,6 +299,37 @@ def test_soft_dice_is_monais():
         expected = theirs(torch.as_tensor(logits), planes).item()
         found = loss_of(KelpLoss(name=name), logits, truth, valid).item()
         assert found == pytest.approx(expected, rel=1e-5), name
+
+
+def test_focal_tversky_is_smps_but_for_a_loss_of_zero():
+    options = KelpLoss(name="focal-tversky", gamma=0.75)
+    theirs = smp.TverskyLoss("binary", **options.settings)
+    logits, truth, _ = draw(1, seed=12)
+    valid = np.ones(SHAPE, bool)
+    found, slopes = [], []
+    for mask in (truth, np.zeros_like(truth)):
+        leaves = [torch.tensor(logits, requires_grad=True) for _ in range(2)]
+        planes = torch.as_tensor(mask)[:, None]
+        losses = loss_of(options, leaves[0], mask, valid), theirs(leaves[1], planes)
+        for loss in losses:
+            loss.backward()
+        found.append([loss.item() for loss in losses])
+        slopes.append([leaf.grad for leaf in leaves])
+    assert found[0][0] == pytest.approx(found[0][1], rel=1e-6)
+    torch.testing.assert_close(*slopes[0])
+    # Without kelp nothing can be wrong; theirs has no gradient there.
+    assert found[1] == pytest.approx([0, 0], abs=1e-5)
+    assert not slopes[1][0].any()
+    assert slopes[1][1].isnan().any()
+
+
+def test_bce_weighs_as_the_cross_entropy_of_two_classes_does():
+    logits, truth, valid = draw(1, seed=13)
+    two = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    has = {"class_weights": (0.4, 0.6)}
+    found = loss_of(KelpLoss(name="bce", **has), logits, truth, valid).item()
+    expected = loss_of(KelpLoss(name="ce", **has), two, truth, valid).item()
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 # What does not count, and what might break.
