@@ -22,11 +22,11 @@ TITLE = "Run-length codes (masks per CPU-second, one thread)"
 SUBMITTED, SOURCE = (350, 525), (1400, 2100)
 SEED = 7
 PUBLISHED = "plain as published, but on today's Python and NumPy"
-#: Masks of a box per CPU-second by the published code at 350 × 525, under the Python
-#: 3.7 and NumPy 1.16 it asks for, on another machine: the higher of 820 to 885 encoded
-#: and 750 to 820 decoded.
+#: Masks of a box per CPU-second reported of the published code at 350 × 525: the higher
+#: of 820 to 885 encoded and 750 to 820 decoded. Not measured in this run, and on what
+#: machine they were is not recorded.
 RATES = {"encode": 885.0, "decode": 820.0}
-RATE = "plain is the rate of the published code under its own libraries, elsewhere"
+RATE = "plain is the published code's reported rate, not measured in this run"
 COCO = "plain is pycocotools, whose code is not text"
 
 #: A function and what it is called with, one after the other.
