@@ -33,8 +33,8 @@ def check(rows):
         assert tuple(row) == COLUMNS
         assert row["what"]
         for name in ("ours", "plain"):
-            assert isinstance(row[name], float | int | str)
-            assert row[name] == "" or float(row[name]) >= 0
+            # Nothing where there is no plain way to compare with.
+            assert row[name] is None or float(row[name]) >= 0
         assert row["ratio"] is None or row["ratio"] > 0
 
 
