@@ -4,9 +4,9 @@ Each is written under a new name; a pointer that names it and its digest is
 renamed into place last. A run killed at any instant finds the last pointer.
 """
 
-from typing import Any
-
-import torch
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
 
 from tenfold.data.files import atomic_path, read_json, sha256_of, write_json
 from tenfold.errors import TrainingError
@@ -18,12 +18,15 @@ SCHEMA = 2
 _POINTER = "latest.json"
 
 
-class Checkpoints:
+class Checkpoints(ABC):
     """The checkpoints of one training job, in its store entry.
 
     Args:
         workspace: of the entry that is being made.
     """
+
+    #: Of the files that a framework's states are written to.
+    SUFFIX: ClassVar[str]
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -37,14 +40,14 @@ class Checkpoints:
             name: never used twice in a run, e.g. the number of the step.
             state: tensors and plain Python values only.
         """
-        file = self._folder / f"{name}.pt"
+        file = self._folder / f"{name}{self.SUFFIX}"
         with atomic_path(file) as temporary:
-            torch.save(state, temporary)
+            self._write(temporary, state)
         pointer = {"schema": SCHEMA, "file": file.name, "sha256": sha256_of(file)}
         self._workspace.persist(f"{CHECKPOINTS}/{file.name}")
         write_json(self._folder / _POINTER, pointer)
         self._workspace.persist(f"{CHECKPOINTS}/{_POINTER}")
-        for old in self._folder.glob("*.pt"):
+        for old in self._folder.glob(f"*{self.SUFFIX}"):
             if old != file:
                 old.unlink()
                 self._workspace.discard(f"{CHECKPOINTS}/{old.name}")
@@ -72,5 +75,12 @@ class Checkpoints:
         file = self._folder / str(pointer["file"])
         if not file.is_file() or sha256_of(file) != pointer["sha256"]:
             return None
-        state: State = torch.load(file, map_location="cpu", weights_only=True)
-        return state
+        return self._read(file)
+
+    @abstractmethod
+    def _write(self, path: Path, state: State) -> None:
+        """Write a state to a file."""
+
+    @abstractmethod
+    def _read(self, path: Path) -> State:
+        """Read a state; nothing in a file is ever executed."""

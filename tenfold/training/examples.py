@@ -13,6 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 from tenfold.data.arrays import Arrays, IntArray
 from tenfold.data.dataset import Dataset, Samples
 from tenfold.training.order import example_rng
+from tenfold.training.pace import steps_in
 from tenfold.training.task import Batch, TorchTask
 
 
@@ -76,11 +77,6 @@ def training_batches(
     """Yield the full batches of an epoch from `first_step` on."""
     positions = range(first_step * batch, steps_in(len(examples), batch) * batch)
     yield from _loader(examples, positions, batch, workers)
-
-
-def steps_in(examples: int, batch: int) -> int:
-    """Return the full batches in an epoch; a small epoch is one batch."""
-    return max(examples // batch, 1)
 
 
 def inference_batches(

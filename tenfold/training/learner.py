@@ -1,6 +1,6 @@
 """What a step changes: a network, its optimiser, its rate and its averages."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,28 +41,38 @@ class Learner:
         self._stepper, self._optimiser = fabric.setup(stepper, optimiser)
         if training.compile:
             compile_network(job.model)
+        self.threads = torch.get_num_threads()
+        self._taken: dict[str, Tensor] = {}
         self._ema = Ema(job.model, training.ema) if training.ema else None
         self._swa: SwaAverage | None = None
         if training.swa is not None:
             self._swa = SwaAverage(epochs_before(training.swa, training.epochs))
 
-    def learn(self, batch: Batch, size: int) -> dict[str, Tensor]:
+    def train_mode(self) -> None:
+        """Make layers behave as in training."""
+        self._model.train()
+
+    def learn(self, batch: Batch, seed: int, size: int) -> None:
         """Add a batch's part to the gradient of a step.
 
         Args:
             batch: examples, on any device.
+            seed: of all that the network draws.
             size: batches of the step.
-
-        Returns:
-            Counts that add up over batches, `loss` among them.
         """
+        torch.manual_seed(seed)
         loss, counts = self._stepper(self._fabric.to_device(batch))
         self._fabric.backward(loss / size)
-        taken = {"loss": loss.detach().double(), **counts}
-        return {name: value.detach() for name, value in taken.items()}
+        found = {"loss": loss.detach().double(), **counts}
+        for name, value in found.items():
+            self._taken[name] = self._taken.get(name, 0) + value.detach()
 
-    def step(self, done: int) -> None:
-        """Take a step; `done` are those of the run, this one included."""
+    def step(self, done: int) -> dict[str, Tensor]:
+        """Take a step; `done` are those of the run, this one included.
+
+        Returns:
+            Counts that add up over its batches, `loss` among them.
+        """
         largest = self._job.training.clip_norm
         if largest is not None:
             # Not an error: where float16 scales the loss, such a step is left out.
@@ -77,6 +87,8 @@ class Learner:
         self.rate.after_step(done)
         if self._ema is not None:
             self._ema.update(self._model)
+        taken, self._taken = self._taken, {}
+        return taken
 
     @property
     def averages_epochs(self) -> bool:
@@ -88,21 +100,26 @@ class Learner:
         if self._swa is not None:
             self._swa.end_epoch(self._model, number)
 
-    def end(self, batches: Iterable[Batch]) -> None:
+    def end(self, batches: Iterator[tuple[Batch, int]]) -> None:
         """Give averaged weights the statistics of batch normalisation they need.
 
         Args:
-            batches: of training examples, on any device.
+            batches: of training examples, on any device, and their seeds.
         """
         if self._swa is None:
             return
         if not self._swa.count:
             self._swa.take(self._model)
         stepper = Stepper(self._job.task, self._model)
-        moved = (self._fabric.to_device(batch) for batch in batches)
+        moved = (self._seeded(batch, seed) for batch, seed in batches)
         with self._borrowed(self._swa.state), self._fabric.autocast():
             renew_statistics(stepper, moved)
             self._swa.finish(self._model)
+
+    def _seeded(self, batch: Batch, seed: int) -> Batch:
+        torch.manual_seed(seed)
+        moved: Batch = self._fabric.to_device(batch)
+        return moved
 
     def is_finite(self) -> bool:
         """Tell whether all weights are numbers."""

@@ -159,13 +159,13 @@ class _Lesson:
 
     def _step(self, batches: Iterator[Batch]) -> float:
         """Take a step; return the seconds waited for its batches."""
-        waited = 0.0
+        waited, done = 0.0, next(self._done)
         for _ in range(self._training.accumulate):
             asked = time.monotonic()
             batch = next(batches)
             waited += time.monotonic() - asked
-            self._learner.learn(batch, self._training.accumulate)
-        self._learner.step(next(self._done))
+            self._learner.learn(batch, done, self._training.accumulate)
+        self._learner.step(done)
         return waited
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from tenfold.recipe import Training
-from tenfold.training.examples import steps_in
 
 
 @dataclass(frozen=True)
@@ -48,3 +47,8 @@ def pace_of(training: Training, samples: int) -> Pace:
     if training.limit_steps is not None:
         batches = min(batches, training.limit_steps * training.accumulate)
     return Pace(batches, training.accumulate)
+
+
+def steps_in(examples: int, batch: int) -> int:
+    """Return the full batches in an epoch; a small epoch is one batch."""
+    return max(examples // batch, 1)

@@ -3,10 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from torch import Tensor
-
-from tenfold.training.learner import StateDict
+from typing import Any
 
 
 @dataclass
@@ -15,7 +12,7 @@ class Run:
 
     Attributes:
         epoch: the current one, from 0; `step` counts within it.
-        sums: loss and counts of the current epoch so far.
+        sums: loss and counts of the current epoch so far, perhaps on a device.
         history: one row a finished epoch.
         best: best monitored figure so far, the higher the better, and the weights
             that reached it.
@@ -24,10 +21,10 @@ class Run:
 
     epoch: int = 0
     step: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = -math.inf
-    best_state: StateDict | None = None
+    best_state: Any = None
     stale: int = 0
     finished: bool = False
 
@@ -37,10 +34,10 @@ class Fitted:
     """What training leaves.
 
     Attributes:
-        weights: kind (last, best, ema, swa) → state.
+        weights: kind (last, best, ema, swa) → state, as the framework has it.
         history: one row an epoch, published names.
     """
 
-    weights: Mapping[str, StateDict]
+    weights: Mapping[str, Any]
     history: list[dict[str, float]]
     threads: int

@@ -1,30 +1,52 @@
 """Scores held-out samples while a network learns, and keeps pictures of some."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lightning_fabric import Fabric
 
 from tenfold.data.arrays import Arrays
-from tenfold.training.inference import assess
-from tenfold.training.job import Job
+from tenfold.data.dataset import Samples
+from tenfold.training.engines import Scorer
 from tenfold.training.monitor import ALWAYS, Monitor, check_figure
+
+#: Gives (id, compact outputs, loss of its batch) of whole labelled samples, in order,
+#: by the weights that the network has then.
+Assess = Callable[[Sequence[str]], Iterator[tuple[str, Arrays, float]]]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What is validated, and by what.
+
+    Attributes:
+        ids: of held-out samples.
+        pictured: of those whose outputs are kept at chosen epochs.
+        limit: most samples of a validation; none: all.
+        samples: with their truth.
+        scorer: the challenge's.
+    """
+
+    ids: Sequence[str]
+    pictured: Sequence[str]
+    limit: int | None
+    samples: Samples
+    scorer: Scorer
 
 
 class Validation:
     """The held-out samples of a job, or a part of them.
 
     Args:
-        job: whose model is validated, with the weights it has then.
-        fabric: that runs the model.
+        held_out: what is validated.
+        assess: runs the network.
         folder: of pictures; it is made when there are some.
     """
 
-    def __init__(self, job: Job, fabric: Fabric, folder: Path) -> None:
-        self._job, self._fabric, self._folder = job, fabric, folder
-        limit = job.training.limit_validation
-        self._ids = _part(job.held_out_ids, limit, job.pictured_ids)
+    def __init__(self, held_out: HeldOut, assess: Assess, folder: Path) -> None:
+        self._held_out, self._assess_ids, self._folder = held_out, assess, folder
+        self._ids = _part(held_out.ids, held_out.limit, held_out.pictured)
 
     def check(self, monitors: Sequence[Monitor]) -> None:
         """Refuse figures that no validation will have, before hours are spent.
@@ -50,7 +72,7 @@ class Validation:
         figures, loss, pictures = self._assess(self._ids)
         if picture_epoch is not None:
             self._keep(picture_epoch, pictures)
-        score = figures[self._job.scorer.MONITOR]
+        score = figures[self._held_out.scorer.MONITOR]
         row = {"val/score": score, "val/loss": loss}
         return row | {f"val/{name}": value for name, value in figures.items()}
 
@@ -58,18 +80,15 @@ class Validation:
         self, ids: Sequence[str]
     ) -> tuple[dict[str, float], float, dict[str, Arrays]]:
         """Return the scorer's figures, the mean loss and the pictured outputs."""
-        job = self._job
+        held_out = self._held_out
         tally, losses, pictures = None, [], {}
-        assessed = assess(
-            job.task, job.model, job.dataset, ids, self._fabric, job.training.batch
-        )
-        for id_, outputs, loss in assessed:
-            counted = job.scorer.tally(outputs, job.dataset.sample(id_))
+        for id_, outputs, loss in self._assess_ids(ids):
+            counted = held_out.scorer.tally(outputs, held_out.samples.sample(id_))
             tally = counted if tally is None else tally + counted
             losses.append(loss)
-            if id_ in job.pictured_ids:
+            if id_ in held_out.pictured:
                 pictures[id_] = outputs
-        figures = {k: float(v) for k, v in job.scorer.metrics(tally).items()}
+        figures = {k: float(v) for k, v in held_out.scorer.metrics(tally).items()}
         return figures, sum(losses) / len(losses), pictures
 
     def _keep(self, epoch: int, pictures: Mapping[str, Arrays]) -> None:

@@ -5,33 +5,19 @@ that some merges take of negative logits are not numbers at all.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple
 
 import torch
 from torch import Tensor
 
+from tenfold.training.dihedral import Turn, ViewsName, turns_of
+
 #: A network as inference sees it: planes (N, C, H, W) to probabilities (N, ..., H, W).
 See = Callable[[Tensor], Tensor]
-ViewsName = Literal["none", "horizontal", "mirrors", "flips", "dihedral"]
 
 
-@dataclass(frozen=True)
-class View:
-    """One element of the dihedral group of the square.
-
-    Each of the eight is a transposition or none, followed by mirrorings, so that no
-    two views of this form are the same and each is undone exactly.
-
-    Attributes:
-        transposed: rows become columns, first.
-        upside_down: the order of rows is reversed.
-        left_right: the order of columns is reversed.
-    """
-
-    transposed: bool = False
-    upside_down: bool = False
-    left_right: bool = False
+class View(Turn):
+    """A right-angle view of planes."""
 
     def apply(self, planes: Tensor) -> Tensor:
         """Show planes (..., H, W) this way; (..., W, H) where transposed."""
@@ -49,23 +35,9 @@ class View:
         return planes.flip(axes) if axes else planes
 
 
-_BOTH = (False, True)
-_FLIPS = tuple(View(False, rows, columns) for rows in _BOTH for columns in _BOTH)
-_TURNED = tuple(View(True, rows, columns) for rows in _BOTH for columns in _BOTH)
-#: As it is, left-right, up-down; the published clouds system's TTA2 and TTA3.
-_MIRRORS = (View(), View(left_right=True), View(upside_down=True))
-_VIEWS: dict[ViewsName, tuple[View, ...]] = {
-    "none": _MIRRORS[:1],
-    "horizontal": _MIRRORS[:2],
-    "mirrors": _MIRRORS,
-    "flips": _FLIPS,
-    "dihedral": _FLIPS + _TURNED,
-}
-
-
 def views_of(name: ViewsName) -> tuple[View, ...]:
     """Return the views of a recipe's `tta`, the sample as it is first."""
-    return _VIEWS[name]
+    return tuple(View(*astuple(turn)) for turn in turns_of(name))
 
 
 def mean_over_views(see: See, planes: Tensor, views: Sequence[View]) -> Tensor:

@@ -17,7 +17,8 @@ from tenfold.data.storage import open_storage
 from tenfold.errors import TrainingError
 from tenfold.progress import Progress
 from tenfold.store import CHECKPOINTS, Workspace
-from tenfold.training.checkpoints import SCHEMA, Checkpoints
+from tenfold.training.checkpoints import SCHEMA
+from tenfold.training.torch_checkpoints import TorchCheckpoints
 
 POINTER = "latest.json"
 
@@ -38,7 +39,7 @@ def folder(workspace):
 
 def number_in(workspace):
     """Load the last state as a new process would; check that it is whole."""
-    state = Checkpoints(workspace).load("must")
+    state = TorchCheckpoints(workspace).load("must")
     assert torch.equal(state["weights"], torch.full((50,), float(state["number"])))
     return state["number"]
 
@@ -59,9 +60,9 @@ def test_what_is_saved_comes_back_with_types_and_bits(workspace):
         "numbers": [0.1, 3, True, None, -float("inf"), "x"],
         "pair": ({"w": torch.zeros(2)}, 7),
     }
-    Checkpoints(workspace).save("000000001-1", state)
+    TorchCheckpoints(workspace).save("000000001-1", state)
     for resume in ("auto", "must"):
-        back = Checkpoints(workspace).load(resume)
+        back = TorchCheckpoints(workspace).load(resume)
         assert back.keys() == state.keys()
         assert back["numbers"] == state["numbers"]
         assert back["pair"][1] == 7
@@ -72,7 +73,7 @@ def test_what_is_saved_comes_back_with_types_and_bits(workspace):
 
 
 def test_the_last_save_is_the_one_that_is_loaded(workspace):
-    checkpoints = Checkpoints(workspace)
+    checkpoints = TorchCheckpoints(workspace)
     # A name that sorts last is not what makes a checkpoint the last.
     for number in (1, 9, 3):
         checkpoints.save(str(number), state_of(number))
@@ -80,30 +81,30 @@ def test_the_last_save_is_the_one_that_is_loaded(workspace):
 
 
 def test_older_checkpoints_go(workspace, folder):
-    checkpoints = Checkpoints(workspace)
+    checkpoints = TorchCheckpoints(workspace)
     for number in range(5):
         checkpoints.save(f"{number:03d}", state_of(number))
     assert sorted(p.name for p in folder.iterdir()) == ["004.pt", POINTER]
 
 
 def test_what_killed_attempts_left_goes_too(workspace, folder):
-    Checkpoints(workspace).save("1", state_of(1))
+    TorchCheckpoints(workspace).save("1", state_of(1))
     (folder / ".tmp-0123456789abcdef.pt").write_bytes(b"half a checkpoint")
     (folder / "never-pointed-to.pt").write_bytes(b"whole, but no pointer")
-    Checkpoints(workspace).save("2", state_of(2))
+    TorchCheckpoints(workspace).save("2", state_of(2))
     assert sorted(p.name for p in folder.iterdir()) == ["2.pt", POINTER]
 
 
 def test_nothing_there_is_a_start_under_auto_and_refused_under_must(workspace):
-    assert Checkpoints(workspace).load("auto") is None
-    assert Checkpoints(workspace).load("never") is None
+    assert TorchCheckpoints(workspace).load("auto") is None
+    assert TorchCheckpoints(workspace).load("never") is None
     with pytest.raises(TrainingError, match="resume=must will not start over"):
-        Checkpoints(workspace).load("must")
+        TorchCheckpoints(workspace).load("must")
 
 
 def test_never_starts_over_although_there_is_one(workspace):
-    Checkpoints(workspace).save("1", state_of(1))
-    assert Checkpoints(workspace).load("never") is None
+    TorchCheckpoints(workspace).save("1", state_of(1))
+    assert TorchCheckpoints(workspace).load("never") is None
     assert number_in(workspace) == 1
 
 
@@ -119,12 +120,12 @@ def truncate(file):
 
 @pytest.mark.parametrize("spoil", [flip_a_byte, truncate, Path.unlink])
 def test_a_spoilt_checkpoint_is_none(workspace, folder, spoil):
-    Checkpoints(workspace).save("1", state_of(1))
+    TorchCheckpoints(workspace).save("1", state_of(1))
     spoil(pointed_file(folder))
-    assert Checkpoints(workspace).load("auto") is None
+    assert TorchCheckpoints(workspace).load("auto") is None
     with pytest.raises(TrainingError, match="no usable checkpoint"):
-        Checkpoints(workspace).load("must")
-    Checkpoints(workspace).save("2", state_of(2))
+        TorchCheckpoints(workspace).load("must")
+    TorchCheckpoints(workspace).save("2", state_of(2))
     assert number_in(workspace) == 2
 
 
@@ -133,7 +134,7 @@ def test_a_spoilt_checkpoint_is_none(workspace, folder, spoil):
 
 def touches_of_a_save(workspace, monkeypatch, strike_at=None, when="before"):
     """Save state 2 over state 1; return the touches, crashing at one of them."""
-    Checkpoints(workspace).save("1", state_of(1))
+    TorchCheckpoints(workspace).save("1", state_of(1))
     touched = []
 
     def wrapped(name, inner):
@@ -153,7 +154,7 @@ def touches_of_a_save(workspace, monkeypatch, strike_at=None, when="before"):
         for owner, name in TOUCHES:
             patch.setattr(owner, name, wrapped(name, getattr(owner, name)))
         try:
-            Checkpoints(workspace).save("2", state_of(2))
+            TorchCheckpoints(workspace).save("2", state_of(2))
         except CrashError:
             assert strike_at is not None
         else:
@@ -179,7 +180,7 @@ def test_an_exception_at_any_touch_leaves_a_whole_checkpoint(tmp_path, monkeypat
             renamed = place == renames[1] or touches[place - 1] == "write_json"
             pointed = place > renames[1] or (renamed and when == "after")
             assert number_in(workspace) == (2 if pointed else 1), (place, when)
-            Checkpoints(workspace).save("3", state_of(3))
+            TorchCheckpoints(workspace).save("3", state_of(3))
             assert number_in(workspace) == 3
 
 
@@ -196,7 +197,7 @@ def test_a_kill_at_any_touch_leaves_a_whole_checkpoint(tmp_path, launch):
         workspace = make_workspace(folder)
         found.append(number_in(workspace))
         # The same name again, as a rerun of the same step would have it.
-        Checkpoints(workspace).save("2", state_of(2))
+        TorchCheckpoints(workspace).save("2", state_of(2))
         assert number_in(workspace) == 2
         left = sorted(p.name for p in (folder / CHECKPOINTS).glob("*.pt"))
         assert left == ["2.pt"]
@@ -205,7 +206,7 @@ def test_a_kill_at_any_touch_leaves_a_whole_checkpoint(tmp_path, launch):
 
 
 def test_a_save_that_fails_half_way_through_the_file(workspace, folder, monkeypatch):
-    Checkpoints(workspace).save("1", state_of(1))
+    TorchCheckpoints(workspace).save("1", state_of(1))
 
     def half(_state, path):
         Path(path).write_bytes(b"PK half a zip")
@@ -214,7 +215,7 @@ def test_a_save_that_fails_half_way_through_the_file(workspace, folder, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", half)
         with pytest.raises(OSError, match="No space left"):
-            Checkpoints(workspace).save("2", state_of(2))
+            TorchCheckpoints(workspace).save("2", state_of(2))
     assert number_in(workspace) == 1
     assert sorted(p.name for p in folder.iterdir()) == ["1.pt", POINTER]
 
@@ -241,7 +242,7 @@ def point_to(folder, file):
 @pytest.mark.parametrize("container", ["zip", "bare"])
 def test_code_in_a_checkpoint_is_never_run(workspace, folder, tmp_path, container):
     marker, file = tmp_path / "executed", folder / "1.pt"
-    Checkpoints(workspace).save("0", state_of(0))
+    TorchCheckpoints(workspace).save("0", state_of(0))
     evil = {"schema": SCHEMA, "model": Malicious(marker)}
     if container == "zip":
         torch.save(evil, file)
@@ -250,8 +251,8 @@ def test_code_in_a_checkpoint_is_never_run(workspace, folder, tmp_path, containe
     point_to(folder, file)
     for resume in ("auto", "must"):
         with pytest.raises(pickle.UnpicklingError, match="weights_only"):
-            Checkpoints(workspace).load(resume)
-    assert Checkpoints(workspace).load("never") is None
+            TorchCheckpoints(workspace).load(resume)
+    assert TorchCheckpoints(workspace).load("never") is None
     assert not marker.exists()
     # It would have run, had it been loaded as any pickle.
     with contextlib.suppress(RuntimeError):
@@ -296,8 +297,8 @@ def on_another_machine(tmp_path):
 
 def test_the_pointer_is_uploaded_after_what_it_points_to(tmp_path):
     workspace = remote_workspace(tmp_path, "local")
-    Checkpoints(workspace).save("1", state_of(1))
-    Checkpoints(workspace).save("2", state_of(2))
+    TorchCheckpoints(workspace).save("1", state_of(1))
+    TorchCheckpoints(workspace).save("2", state_of(2))
     assert workspace._remote.uploads == [
         f"{CHECKPOINTS}/1.pt",
         f"{CHECKPOINTS}/{POINTER}",
@@ -310,9 +311,9 @@ def test_the_pointer_is_uploaded_after_what_it_points_to(tmp_path):
 @pytest.mark.parametrize("upload", [3, 4])
 def test_a_machine_lost_between_uploads_leaves_the_last_checkpoint(tmp_path, upload):
     workspace = remote_workspace(tmp_path, "local", fail_at=upload)
-    Checkpoints(workspace).save("1", state_of(1))
+    TorchCheckpoints(workspace).save("1", state_of(1))
     with pytest.raises(CrashError):
-        Checkpoints(workspace).save("2", state_of(2))
+        TorchCheckpoints(workspace).save("2", state_of(2))
     assert on_another_machine(tmp_path) == 1
 
 
@@ -320,6 +321,6 @@ def test_older_checkpoints_go_from_the_object_store_too(tmp_path):
     """Else a long run leaves hundreds there, and each resume fetches them all."""
     workspace = remote_workspace(tmp_path, "local")
     for number in range(6):
-        Checkpoints(workspace).save(str(number), state_of(number))
+        TorchCheckpoints(workspace).save(str(number), state_of(number))
     left = open_storage(tmp_path / "remote").names(CHECKPOINTS)
     assert [name for name in left if name.endswith(".pt")] == [f"{CHECKPOINTS}/5.pt"]

@@ -20,8 +20,8 @@ from trainings import (
 
 from tenfold.errors import TrainingError
 from tenfold.store import CHECKPOINTS
-from tenfold.training.checkpoints import Checkpoints
-from tenfold.training.engine import TERMINATED
+from tenfold.training.loop import TERMINATED
+from tenfold.training.torch_checkpoints import TorchCheckpoints
 
 #: Which weights are validated decides how `best` is kept.
 WEIGHTS = ("last", "ema")
@@ -158,7 +158,7 @@ def test_sigterm_saves_the_step_in_hand_and_says_so(
     assert train(tmp_path, training=options, stops=[stop]) == TERMINATED == 143
     assert log_of(tmp_path)[-1]["event"] == "terminated"
     assert log_of(tmp_path)[-1]["step"] == step
-    state = Checkpoints(make_workspace(tmp_path)).load("must")
+    state = TorchCheckpoints(make_workspace(tmp_path)).load("must")
     assert state["run"]["epoch"] * STEPS + state["run"]["step"] == step
     assert train(tmp_path, training=options, resume="must") == 0
     result = result_of(tmp_path)
@@ -245,7 +245,7 @@ def test_a_spoilt_checkpoint_starts_over_under_auto_only(train, undisturbed, tmp
 
 
 def test_a_checkpoint_of_another_version_is_refused(data, tmp_path):
-    Checkpoints(make_workspace(tmp_path)).save("1", {"schema": 0})
+    TorchCheckpoints(make_workspace(tmp_path)).save("1", {"schema": 0})
     with pytest.raises(TrainingError, match="resume=never"):
         fit(data, tmp_path)
 

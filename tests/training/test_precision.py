@@ -23,10 +23,10 @@ from tenfold.data.dataset import Dataset
 from tenfold.errors import TrainingError
 from tenfold.recipe import Member, Precision
 from tenfold.training import torch_backend
-from tenfold.training.checkpoints import Checkpoints
 from tenfold.training.engine import Trainer
 from tenfold.training.engines import Order
 from tenfold.training.precision import fabric_of
+from tenfold.training.torch_checkpoints import TorchCheckpoints
 
 PRECISIONS = get_args(Precision)
 #: Of weights, and of what the network's layers give.
@@ -220,7 +220,7 @@ def test_the_scale_of_float16_goes_on_where_it_was(data, tmp_path):
     spoil(job, 3)
     with pytest.raises(KeyboardInterrupt):
         Trainer(job, make_workspace(tmp_path)).fit()
-    saved = Checkpoints(make_workspace(tmp_path)).load("must")
+    saved = TorchCheckpoints(make_workspace(tmp_path)).load("must")
     assert saved["scaler"]["scale"] == 32768
     assert saved["scaler"]["_growth_tracker"] == 2
     trainer = Trainer(make_job(data, **options), make_workspace(tmp_path), "must")

@@ -28,10 +28,10 @@ from tenfold.recipe import Training
 from tenfold.store import Workspace
 from tenfold.training import checkpoints as checkpoints_module
 from tenfold.training.augment import draw_move, move
-from tenfold.training.checkpoints import Checkpoints
 from tenfold.training.engine import Trainer
 from tenfold.training.job import Job
 from tenfold.training.order import step_seed
+from tenfold.training.torch_checkpoints import TorchCheckpoints
 
 SIZE, SAMPLES = 16, 22
 SEED = (7, 1, 0)
@@ -240,7 +240,7 @@ def _arrange(stop, task):
     elif stop["at"] == "pointer":
         wrap(checkpoints_module, "write_json", before=strike)
     else:
-        wrap(Checkpoints, "save", behind=strike)
+        wrap(TorchCheckpoints, "save", behind=strike)
 
 
 def wrap(owner, name, before=None, behind=None):
@@ -282,7 +282,7 @@ def train(request):
 
 #: Every call by which a save touches the disk.
 TOUCHES = (
-    (checkpoints_module.torch, "save"),
+    (torch, "save"),
     (checkpoints_module, "sha256_of"),
     (checkpoints_module, "write_json"),
     (os, "fsync"),
@@ -299,7 +299,7 @@ def state_of(number):
 def save_twice(request):
     """Save a first state, then a second one with a strike at one of its touches."""
     folder = Path(request["folder"])
-    checkpoints = Checkpoints(make_workspace(folder))
+    checkpoints = TorchCheckpoints(make_workspace(folder))
     checkpoints.save("1", state_of(1))
     touched = []
 
