@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tenfold.codecs.decimal import spaced
 from tenfold.data.arrays import BoolArray, IntArray
 from tenfold.errors import CodecError
 
@@ -31,13 +32,10 @@ def encode(
     Args:
         mask: (H, W), what is not zero is set.
         order: in which pixels are numbered.
-        base: number of the first pixel.
+        base: number of the first pixel, 0 or more.
         empty: what stands for a mask without a set pixel.
     """
-    numbers = runs_of(mask, order, base).ravel()
-    # One format for all numbers: half the time of turning each into a string.
-    text = "%d " * numbers.size % tuple(numbers.tolist())
-    return text[:-1] if text else empty
+    return spaced(runs_of(mask, order, base).ravel()) or empty
 
 
 def decode(
