@@ -13,6 +13,7 @@ from tenfold.data.files import sha256_of, write_json
 from tenfold.errors import StoreError, SubmissionError
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.entries import PREDICTIONS, SUMMARY
+from tenfold.stages.tune import FIRST_DECISION
 from tenfold.store import Entry, Workspace
 
 PARTS = ("submission",)
@@ -30,9 +31,16 @@ def run(
 
     Raises:
         SubmissionError: naming what is missing, double or not as it was predicted.
+        StoreError: they follow a decision that only pseudo-labels are made by.
     """
     data = context.entry(dataset, "ingest")
     parts = open_parts(context, data, predictions)
+    tuned = context.store.open(parts[0].inputs["decision"]).manifest["label"]
+    if len(context.recipe.rounds) > 1 and tuned == FIRST_DECISION:
+        raise StoreError(
+            f"these predictions follow {tuned}, which pseudo-labels are made by; submit"
+            " takes those of the last round"
+        )
 
     def work(workspace: Workspace) -> None:
         _submit(context.challenge.submission, Dataset(data.path), parts, workspace)

@@ -550,6 +550,13 @@ class ChallengeContract:
         with pytest.raises(StoreError, match="follow tune, round 2; select takes"):
             select.run(first.context, first.tasks["ingest"], [first.tasks["predict 0"]])
 
+    def test_the_first_rounds_predictions_are_not_submitted(self, first):
+        if not first.context.recipe.trained_in(2):
+            pytest.skip(f"{self.challenge}'s smoke recipe has one round")
+        early = [first.tasks["round 1 predict 0"]]
+        with pytest.raises(StoreError, match=r"follow tune, round 1.*the last round"):
+            submit.run(first.context, first.tasks["ingest"], early)
+
     def test_a_twin_of_a_held_out_sample_is_not_learnt_from(self, first, monkeypatch):
         late = first.context.recipe.trained_in(2)
         if not late:

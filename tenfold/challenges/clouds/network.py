@@ -93,9 +93,8 @@ class SegmenterModel(nn.Module):
     def __init__(self, options: CloudsInput, net: CloudsNet) -> None:
         super().__init__()
         self.normalise = Normalise(_colours(options, net.encoder, net.weights))
-        self.net = build_smp(
-            net.architecture, net.encoder, 3, len(CLASSES), **_decoder(net)
-        )
+        _try(net)
+        self.net = _painter(net)
         if net.head:
             deepest = cast(list[int], self.encoder.out_channels)[-1]
             # The library calls it with the deepest level, and returns both logits.
@@ -178,6 +177,26 @@ def build_model(
 
 def _colours(options: CloudsInput, network: str, weights: str | None) -> Colours:
     return IMAGENET if options.normalise == "imagenet" else colours_of(network, weights)
+
+
+def _painter(net: CloudsNet) -> nn.Module:
+    return build_smp(net.architecture, net.encoder, 3, len(CLASSES), **_decoder(net))
+
+
+def _try(net: CloudsNet) -> None:
+    """Refuse an encoder that takes no picture of this size, before any training.
+
+    A network without memory sees a picture without pixels, which costs nothing.
+    """
+    with torch.device("meta"):
+        trial = _painter(net).eval()
+        try:
+            trial(torch.zeros(1, 3, *_TRIAL))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise RecipeError(
+                f"net.encoder: {net.encoder} cannot be used ({error}); name a"
+                " convolutional network"
+            ) from None
 
 
 def _decoder(net: CloudsNet) -> dict[str, object]:

@@ -235,6 +235,10 @@ def test_decoders_are_as_wide_as_asked():
             CloudsNet(architecture="unet", decoder_channels=(8,) * 6),
             "unet cannot have encoder resnet34",
         ),
+        (
+            CloudsNet(encoder="tu-swin_tiny_patch4_window7_224"),
+            "tu-swin_tiny_patch4_window7_224 cannot be used .*convolutional",
+        ),
         (CloudsBackbone(backbone="nosuch"), "nosuch cannot be used"),
         (
             CloudsBackbone(backbone="vit_tiny_patch16_224"),
