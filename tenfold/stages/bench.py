@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tenfold.data.dataset import Dataset
 from tenfold.errors import RecipeError, TrainingError
@@ -18,18 +18,12 @@ from tenfold.stages.context import Context, Reference
 from tenfold.stages.device import check_device
 from tenfold.stages.explore import open_dataset
 from tenfold.store import Store
-from tenfold.training.engines import Order
-
-if TYPE_CHECKING:
-    from tenfold.training.measure import Measured
-    from tenfold.training.meter import Timing
-
-#: The engine that can be measured so far.
-ENGINE = "torch"
+from tenfold.training.engines import Order, find_measure, takes_steps
+from tenfold.training.measured import Measured, Timing
 
 #: What a synthetic set has at most, where its options say so.
 _SMALL = {"train": 24, "test": 1, "coasts": 6, "twins": 4}
-_WEIGHTS_FILE = ".safetensors"
+_WEIGHTS_FILES = (".safetensors", ".h5")
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Bench:
     """
 
     member: str
-    measured: "Measured"
+    measured: Measured
     hours_a_fold: float | None
 
     def rows(self) -> list[Json]:
@@ -57,7 +51,7 @@ class Bench:
             self._row("inference", found.inference, found.whole_pixels),
         ]
 
-    def _row(self, name: str, timing: "Timing", pixels: int) -> Json:
+    def _row(self, name: str, timing: Timing, pixels: int) -> Json:
         rate = timing.samples / timing.seconds
         return {
             "member": self.member,
@@ -120,13 +114,13 @@ def _members(
     """Return the members that can be measured."""
     chosen = [recipe.member(name) for name in names] or list(recipe.members)
     for member in chosen:
-        if member.engine != ENGINE:
+        if not takes_steps(member.engine):
             tell(
                 f"{member.name}: left out, engine {member.engine} has no steps to time"
             )
-    found = [member for member in chosen if member.engine == ENGINE]
+    found = [member for member in chosen if takes_steps(member.engine)]
     if not found:
-        raise RecipeError(f"nothing to measure: no member has engine {ENGINE}")
+        raise RecipeError("nothing to measure: no member's engine takes steps")
     return found
 
 
@@ -143,7 +137,7 @@ def _samples(recipe: Recipe, member: Member, data: Dataset | None) -> int | None
 
 def _check_device(recipe: Recipe, member: Member) -> None:
     try:
-        check_device(recipe.profile(member.profile), member.name)
+        check_device(recipe.profile(member.profile), member.name, [member.engine])
     except TrainingError:
         gpu = recipe.profile(member.profile).gpu
         raise TrainingError(
@@ -191,14 +185,11 @@ def _without_files(value: Any) -> Any:
         return {key: _without_files(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_files(inner) for inner in value]
-    named = isinstance(value, str) and value.endswith(_WEIGHTS_FILE)
+    named = isinstance(value, str) and value.endswith(_WEIGHTS_FILES)
     return None if named else value
 
 
-def _measure(context: Context, data: Dataset, member: Member, steps: int) -> "Measured":
-    # Only who measures has a framework to do it with.
-    from tenfold.training.measure import measure
-
+def _measure(context: Context, data: Dataset, member: Member, steps: int) -> Measured:
     recipe = context.recipe
     order = Order(
         task=context.challenge.model.task(recipe, member),
@@ -211,4 +202,4 @@ def _measure(context: Context, data: Dataset, member: Member, steps: int) -> "Me
         seed=(recipe.seed, member.seed, 0),
         weights=Path(),
     )
-    return measure(order, steps, recipe.predict.batch)
+    return find_measure(member.engine)(order, steps, recipe.predict.batch)

@@ -74,7 +74,8 @@ def run(
     # A second round is told from the first by whose decision it follows.
     label = tuned.manifest["label"].replace("tune", "predict", 1)
     label += f", worker {worker + 1} of {options.workers}"
-    check_device(context.recipe.profile("predict"), label)
+    engines = {member.engine for member in context.recipe.members}
+    check_device(context.recipe.profile("predict"), label, engines)
     if tuned.inputs["dataset"] != data.address:
         raise StoreError(
             f"the decision's models were trained on {tuned.inputs['dataset']}, and"
@@ -92,7 +93,6 @@ def run(
     inputs = {"dataset": data.address, "decision": tuned.address}
     used = section(options) | {"worker": worker}
     del used["resident"]
-    engines = {member.engine for member in context.recipe.members}
     return context.build("predict", label, inputs, used, PARTS, work, engines=engines)
 
 

@@ -16,14 +16,24 @@ from tenfold.data.dataset import Dataset, Samples
 from tenfold.errors import RecipeError
 from tenfold.recipe import Json, Member, Precision
 from tenfold.store import Workspace
+from tenfold.training.measured import Measured
 
 Resume = Literal["auto", "must", "never"]
 _BACKENDS = {
     "torch": "tenfold.training.torch_backend",
     "trees": "tenfold.training.trees_backend",
+    "keras": "tenfold.training.keras.backend",
+}
+#: Apart from the backends, since to measure in another way changes no result.
+_MEASURES = {
+    "torch": "tenfold.training.measure",
+    "keras": "tenfold.training.keras.measure",
 }
 #: Runs a fitted member: (samples, ids, batch) to (id, compact outputs), in order.
 Runner = Callable[[Samples, Sequence[str], int], Iterator[tuple[str, Arrays]]]
+#: Trains and predicts with a member for some steps: (order, steps that are timed of
+#: each kind, samples a batch of inference). Nothing is written.
+Measure = Callable[["Order", int, int], Measured]
 #: Told the history after each epoch; True ends the training there.
 AfterEpoch = Callable[[Sequence[Mapping[str, float]]], bool]
 
@@ -104,6 +114,9 @@ class Engine(Protocol):
             threads: CPU threads of this process; none: as they are.
         """
 
+    def has_gpu(self) -> bool:
+        """Tell whether the framework sees a GPU."""
+
 
 def backend_of(name: str) -> str:
     """Return the module of an engine's backend.
@@ -116,8 +129,8 @@ def backend_of(name: str) -> str:
         RecipeError: for an engine that there is no backend of.
     """
     if name not in _BACKENDS:
-        known = " and ".join(_BACKENDS)
-        raise RecipeError(f"there is no engine {name!r} yet; there are {known}")
+        known = ", ".join(_BACKENDS)
+        raise RecipeError(f"there is no engine {name!r}; there are {known}")
     return _BACKENDS[name]
 
 
@@ -128,3 +141,13 @@ def find_engine(name: str) -> Engine:
         RecipeError: for an engine that there is no backend of.
     """
     return cast(Engine, importlib.import_module(backend_of(name)))
+
+
+def takes_steps(name: str) -> bool:
+    """Tell whether an engine takes steps that can be timed."""
+    return name in _MEASURES
+
+
+def find_measure(name: str) -> Measure:
+    """Return what times the steps of an engine that takes some."""
+    return cast(Measure, importlib.import_module(_MEASURES[name]).measure)

@@ -8,7 +8,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import torch
 
@@ -18,7 +17,8 @@ from tenfold.training.examples import EpochExamples, collate, training_batches
 from tenfold.training.inference import infer
 from tenfold.training.job import Job
 from tenfold.training.learner import Learner
-from tenfold.training.meter import Meter, Timing, device_name
+from tenfold.training.measured import Measured, Timing
+from tenfold.training.meter import Meter, device_name
 from tenfold.training.order import epoch_order, step_seed
 from tenfold.training.pace import pace_of
 from tenfold.training.precision import fabric_of
@@ -26,29 +26,6 @@ from tenfold.training.task import Batch, TorchTask
 
 #: Steps before the clock runs: the first ones choose kernels, and compile.
 _WARM_UP = 2
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a member takes here.
-
-    Attributes:
-        device: its name.
-        parameters: of the network.
-        pixels: of a training example.
-        whole_pixels: of a whole sample.
-        training: as it is, each batch read and prepared.
-        repeated: the same batch again and again, already on the device.
-        inference: of whole samples, as out-of-fold and test, reading included.
-    """
-
-    device: str
-    parameters: int
-    pixels: int
-    whole_pixels: int
-    training: Timing
-    repeated: Timing
-    inference: Timing
 
 
 def measure(order: Order, steps: int, inference_batch: int) -> Measured:

@@ -2,36 +2,13 @@
 
 import threading
 import time
-from dataclasses import dataclass
 
 import torch
 
+from tenfold.training.measured import Timing
 from tenfold.training.memory import forget_peak, peak_bytes
 
 _SECONDS_BETWEEN_LOOKS = 0.1
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What a pass over some samples took.
-
-    Attributes:
-        samples: that went through.
-        steps: of the optimiser; of inference, batches.
-        seconds: of the clock on the wall.
-        waited: share of them in which the network waited for its batch; None where
-            that is not known apart.
-        used: share of the device: of a GPU as its driver says, of a CPU the time of
-            all threads over that of the threads there are; None where nobody says.
-        peak_bytes: most memory taken: of the GPU, or of the process.
-    """
-
-    samples: int
-    steps: int
-    seconds: float
-    waited: float | None
-    used: float | None
-    peak_bytes: int
 
 
 class Meter:

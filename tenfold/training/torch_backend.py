@@ -66,6 +66,11 @@ def load(
     return _runner(task, model, precision)
 
 
+def has_gpu() -> bool:
+    """Tell whether PyTorch sees a GPU."""
+    return torch.cuda.is_available()
+
+
 def _runner(task: TorchTask, model: torch.nn.Module, precision: Precision) -> Runner:
     fabric = fabric_of(precision)
     # Moved to the device, and in a true precision made that of its weights.

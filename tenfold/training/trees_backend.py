@@ -91,3 +91,10 @@ def load(
             yield one.id, restored.outputs(one.probability, one.arrays)
 
     return run
+
+
+def has_gpu() -> bool:
+    """Tell whether there is a GPU; its image is PyTorch's, which is asked."""
+    import torch
+
+    return torch.cuda.is_available()
