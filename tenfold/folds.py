@@ -1,7 +1,8 @@
 """Assign whole groups to folds, and prove that no group is split.
 
 Balanced by strata and grouped by near-duplicates, a pure function of what it is
-given: scikit-learn's StratifiedGroupKFold, or the rarest label first.
+given: scikit-learn's StratifiedGroupKFold, or the rarest label first. The one fold
+of a source's own split may share groups with training; these samples are counted.
 """
 
 import warnings
@@ -13,12 +14,14 @@ import numpy as np
 import polars as pl
 
 from tenfold import rare_first
-from tenfold.data.arrays import IntArray
+from tenfold.data.arrays import BoolArray, IntArray
 from tenfold.errors import LeakError, RecipeError
 from tenfold.recipe import Json
 
 #: The fold of a sample that is in none: left out by the recipe.
 NO_FOLD = -1
+#: The fold of a sample that every model trains on and none holds out.
+ALWAYS = -2
 
 Method = Literal["stratified", "rare-first"]
 _MOST_SEED = 2**32 - 1
@@ -47,6 +50,25 @@ def assign(
     _check(groups, k, seed)
     spread = rare_first.spread if method == "rare-first" else _stratified
     return _fill_empty(spread(groups, strata, k, seed), groups, k)
+
+
+def published(held_out: BoolArray) -> IntArray:
+    """Return the fold of each sample by the source's own split: 0, or ALWAYS.
+
+    Args:
+        held_out: (N,) whether the source holds a sample out.
+
+    Raises:
+        RecipeError: if nothing is left to train on, or to hold out.
+    """
+    count = int(np.count_nonzero(held_out))
+    if not 0 < count < len(held_out):
+        raise RecipeError(
+            f"the source's own split holds out {count} of {len(held_out)} usable"
+            " samples, and folds need both sides; read the whole source, or set"
+            " split.method to stratified"
+        )
+    return np.where(held_out, 0, ALWAYS)
 
 
 def _check(groups: IntArray, k: int, seed: int) -> None:
@@ -106,8 +128,9 @@ class FoldTable:
     """The fold and group of every train sample.
 
     Attributes:
-        table: columns id, group, fold (-1: in none), stratum.
-        k: number of folds.
+        table: columns id, group, fold (-1: in none, -2: always trained on), stratum.
+        k: number of folds. One is the source's own validation part, whose groups may
+            have training samples, too.
         fingerprint: of the data set the folds belong to.
     """
 
@@ -115,13 +138,22 @@ class FoldTable:
     k: int
     fingerprint: str
 
+    @property
+    def published(self) -> bool:
+        """Whether the only fold is the source's own validation part."""
+        return self.k == 1
+
     def held_out(self, fold: int) -> list[str]:
         """Return the ids of a fold, sorted."""
         return self._ids(pl.col("fold") == fold)
 
     def training(self, fold: int) -> list[str]:
-        """Return the ids of all other folds, sorted."""
+        """Return the ids of all other folds, and those of ALWAYS, sorted."""
         return self._ids((pl.col("fold") != fold) & (pl.col("fold") != NO_FOLD))
+
+    def leaked(self, fold: int) -> list[str]:
+        """Return the ids of a fold that share a group with its training, sorted."""
+        return leaked(self.table, fold)["id"].sort().to_list()
 
     def _ids(self, choice: pl.Expr) -> list[str]:
         return self.table.filter(choice)["id"].sort().to_list()
@@ -129,32 +161,65 @@ class FoldTable:
     def check(self, fold: int | None = None) -> None:
         """Refuse folds that leak or do not exist.
 
+        The published split may leak from training into its one fold, and no other way.
+
         Raises:
-            LeakError: naming a group on two sides.
+            LeakError: naming a group on two sides, or a sample in a fold that should
+                not be.
             RecipeError: for a fold that is not there.
         """
+        outside = self.table.filter(~pl.col("fold").is_in(self._sides()))
+        if len(outside):
+            id_, where = outside.select("id", "fold").row(0)
+            raise LeakError(
+                f"{id_} is in fold {where}, and the folds are 0 to {self.k - 1}; run"
+                " split again"
+            )
         leaks = self.leaks()
-        if leaks:
+        if leaks and not self.published:
             group, folds = next(iter(leaks.items()))
             names = " and ".join(map(str, folds))
             raise LeakError(f"group {group} is in folds {names}; run split again")
         if fold is not None and not 0 <= fold < self.k:
             raise RecipeError(f"no fold {fold}; the folds are 0 to {self.k - 1}")
 
+    def _sides(self) -> list[int]:
+        """Return the values that a sample's fold may have."""
+        return [NO_FOLD, *range(self.k), *([ALWAYS] if self.published else [])]
+
     def leaks(self) -> dict[int, list[int]]:
         """Return group → folds for groups in more than one; empty is the proof."""
         return split_groups(self.table)
 
     def proof(self) -> Json:
-        """Return the statement that later stages check before they start."""
+        """Return the statement that later stages check before they start.
+
+        Of the published split it also says how much of the fold leaks.
+        """
         used = self.table.filter(pl.col("fold") != NO_FOLD)
-        return {
+        proof: Json = {
             "fingerprint": self.fingerprint,
             "k": self.k,
             "samples": len(used),
             "groups": used["group"].n_unique(),
             "groups_in_two_folds": len(self.leaks()),
         }
+        if self.published:
+            counts = {"held_out": self.held_out(0), "leaked": self.leaked(0)}
+            proof |= {name: len(ids) for name, ids in counts.items()}
+        return proof
+
+
+def leaked(table: pl.DataFrame, fold: int) -> pl.DataFrame:
+    """Return the rows of a fold that share a group with what it is trained on.
+
+    Args:
+        table: columns group and fold, and any others.
+        fold: the one that is held out.
+    """
+    held_out = table.filter(pl.col("fold") == fold)
+    training = table.filter(~pl.col("fold").is_in([fold, NO_FOLD]))
+    return held_out.join(training, on="group", how="semi")
 
 
 def split_groups(table: pl.DataFrame) -> dict[int, list[int]]:

@@ -59,10 +59,22 @@ class Resources(Section):
 
 
 class DataOptions(Section):
-    """How raw files become shards."""
+    """How raw files become shards.
+
+    A challenge has one format of shards: `arrays`, which are memory-mapped, or
+    `records`, which are TFRecord files with an Example a sample; in these, arrays named
+    by `deflated` are compressed.
+    """
+
+    FORMAT: ClassVar[Literal["arrays", "records"]] = "arrays"
 
     strict: bool = Field(False, description="an unusable sample is an error")
     shard_samples: int = Field(64, ge=1, description="samples in a shard")
+
+    @property
+    def deflated(self) -> tuple[str, ...]:
+        """Names of the arrays that records hold compressed."""
+        return ()
 
 
 class OverlapSearch(Section):
@@ -110,11 +122,22 @@ class EmbeddingSearch(Section):
         return self.network != self.THUMBNAIL
 
 
+class FootprintSearch(Section):
+    """Scenes that show one place at one time, from what the source says of them."""
+
+    enabled: bool = Field(False, description="look for scenes that overlap; no pixels")
+    overlap: Share = Field(
+        0.0, lt=1, description="scenes that share more than this of the smaller one"
+    )
+    hours: float = Field(1.0, ge=0, description="largest difference of their times")
+
+
 class GroupOptions(Section):
     """Which near-duplicates are looked for; groups join the edges of all."""
 
     overlap: OverlapSearch = OverlapSearch()
     embedding: EmbeddingSearch = EmbeddingSearch()
+    footprint: FootprintSearch = FootprintSearch()
     large: int = Field(100, ge=2, description="groups above this are pointed out")
 
     @property
@@ -128,17 +151,32 @@ class SplitOptions(Section):
 
     k: int = Field(10, ge=2, description="folds; every model is trained once a fold")
     strata: tuple[str, ...] = Field((), description="catalogue columns to balance")
-    method: Literal["stratified", "rare-first"] = Field(
+    method: Literal["stratified", "rare-first", "published"] = Field(
         "stratified",
         description="stratified: each stratum over all folds; rare-first: a stratum is"
-        " a set of labels, and each label is balanced, the rarest first",
+        " a set of labels, and each label is balanced, the rarest first; published: the"
+        " source's own validation part is the only fold, whatever it shares with train",
     )
+
+    @model_validator(mode="after")
+    def _folds_suit_the_method(self) -> "SplitOptions":
+        if self.method == "published" and self.k != 1:
+            raise ValueError("method published has one fold: set k to 1")
+        if self.method != "published" and self.k < 2:
+            raise ValueError("k: at least 2 folds, unless method is published")
+        return self
 
 
 #: So many epochs, at such a rate.
 Stretch = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]]
 ScheduleName = Literal[
-    "none", "onecycle", "cosine", "cosine-restarts", "cyclic", "plateau"
+    "none",
+    "onecycle",
+    "cosine",
+    "cosine-restarts",
+    "cyclic",
+    "exponential",
+    "plateau",
 ]
 #: The options that each schedule reads, beside its name and tail; the others must stay
 #: as they are.
@@ -148,6 +186,7 @@ _SCHEDULE_READS: dict[ScheduleName, tuple[str, ...]] = {
     "cosine": ("warmup", "start_divisor", "minimum_rate", "by_epoch"),
     "cosine-restarts": ("period_epochs", "period_factor", "minimum_rate", "by_epoch"),
     "cyclic": ("base_rate", "up_epochs", "down_epochs", "decay", "cycle_momentum"),
+    "exponential": ("factor", "period_epochs", "by_epoch"),
     "plateau": ("factor", "patience", "threshold", "minimum_rate", "monitor"),
 }
 
@@ -185,15 +224,18 @@ class Schedule(Section):
         " 1e-6 for plateau",
     )
     period_epochs: int = Field(
-        1, ge=1, description="cosine-restarts: epochs before the first restart"
+        1,
+        ge=1,
+        description="cosine-restarts: epochs before the first restart; exponential:"
+        " epochs in which the rate falls to `factor` of itself",
     )
     period_factor: int = Field(
         2, ge=1, description="cosine-restarts: each period / the one before"
     )
     by_epoch: bool = Field(
         False,
-        description="cosine, cosine-restarts: the rate is moved once an epoch, not at"
-        " each step",
+        description="cosine, cosine-restarts, exponential: the rate is moved once an"
+        " epoch, not at each step",
     )
     base_rate: float = Field(1e-5, gt=0, description="cyclic: lowest rate")
     up_epochs: int = Field(1, ge=1, description="cyclic: epochs from base to peak")
@@ -201,7 +243,9 @@ class Schedule(Section):
     decay: float = Field(
         1.0, gt=0, le=1, description="cyclic: factor of the peak a step (exp_range)"
     )
-    factor: float = Field(0.95, gt=0, lt=1, description="plateau: new rate / old")
+    factor: float = Field(
+        0.95, gt=0, lt=1, description="plateau, exponential: new rate / old"
+    )
     patience: int = Field(
         3, ge=0, description="plateau: validations without gain that are borne"
     )

@@ -11,7 +11,15 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tenfold.balancing import BalancedGroups
 from tenfold.errors import LeakError, RecipeError
-from tenfold.folds import NO_FOLD, FoldTable, assign, random_leak, split_groups
+from tenfold.folds import (
+    ALWAYS,
+    NO_FOLD,
+    FoldTable,
+    assign,
+    published,
+    random_leak,
+    split_groups,
+)
 
 
 @st.composite
@@ -298,3 +306,58 @@ def test_single_samples_leak_nothing_and_one_group_leaks_everything():
     assert (singles["samples"], singles["groups"]) == (0, 0)
     whole = random_leak(np.zeros(40, int), ["all"] * 40, 4, 0)
     assert (whole["samples"], whole["groups"]) == (1, 1)
+
+
+# The split of the source itself
+
+
+def test_the_published_split_is_one_fold_and_the_rest_is_always_trained_on():
+    held_out = np.array([True, False, False, True])
+    assert published(held_out).tolist() == [0, ALWAYS, ALWAYS, 0]
+    folds = folds_of([0, ALWAYS, ALWAYS, 0, NO_FOLD], k=1)
+    folds.check(fold=0)
+    assert folds.held_out(0) == ["s000", "s003"]
+    assert folds.training(0) == ["s001", "s002"]
+
+
+@pytest.mark.parametrize("held_out", [[True] * 3, [False] * 3])
+def test_a_published_split_needs_both_sides(held_out):
+    words = f"holds out {sum(held_out)} of 3 usable samples"
+    with pytest.raises(RecipeError, match=words):
+        published(np.array(held_out))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from([0, ALWAYS, NO_FOLD])),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_what_the_published_split_leaks_is_counted_and_nothing_is_refused(rows):
+    folds = folds_of([fold for _, fold in rows], [group for group, _ in rows], k=1)
+    trained = {group for group, fold in rows if fold == ALWAYS}
+    wanted = [
+        f"s{i:03d}" for i, (g, fold) in enumerate(rows) if fold == 0 and g in trained
+    ]
+    folds.check()
+    proof = folds.proof()
+    assert folds.leaked(0) == wanted
+    assert proof["leaked"] == len(wanted)
+    assert proof["held_out"] == sum(fold == 0 for _, fold in rows)
+    assert (proof["groups_in_two_folds"] > 0) == bool(wanted)
+
+
+def test_folds_that_no_group_crosses_leak_no_sample():
+    folds = folds_of([0, 0, 1, 2, NO_FOLD], [4, 4, 5, 6, 4])
+    assert [folds.leaked(fold) for fold in range(3)] == [[], [], []]
+    assert "leaked" not in folds.proof()
+
+
+@pytest.mark.parametrize(
+    ("folds", "k", "outside"),
+    [([0, 1, ALWAYS], 1, 1), ([0, 1, ALWAYS], 2, ALWAYS), ([0, 3, 1], 3, 3)],
+)
+def test_only_the_published_split_may_leak_and_only_from_training(folds, k, outside):
+    with pytest.raises(LeakError, match=f"s00. is in fold {outside}, and the folds"):
+        folds_of(folds, [7, 7, 7], k).check()

@@ -158,6 +158,18 @@ class DuplicatesPart(Protocol):
     def picture(self, arrays: Arrays) -> ByteArray:
         """Return a picture (H, W, 3) for an ImageNet network."""
 
+    def footprints(self, catalogue: pl.DataFrame) -> pl.DataFrame:
+        """Return where and when samples were seen, one row each.
+
+        Returns:
+            `id`, `time` (s), and `west`, `south`, `east`, `north` (degrees; -180 to
+            180, -90 to 90, east below west across the 180th meridian), none of them
+            null: a sample of which that is not known has no row.
+
+        Raises:
+            RecipeError: if the source does not say so of any.
+        """
+
 
 class StrataPart(Protocol):
     """strata.py: what folds are balanced by, and who stays out of them."""
@@ -173,6 +185,13 @@ class StrataPart(Protocol):
 
     def measures(self, catalogue: pl.DataFrame) -> Mapping[str, pl.Series]:
         """Return amounts, a number a sample, whose balance over folds is shown."""
+
+    def published(self, catalogue: pl.DataFrame) -> pl.Series | None:
+        """Return True for train samples that the source's own split holds out.
+
+        None if the source has no such split, and `split.method: published` nothing to
+        go by.
+        """
 
 
 class ModelPart(Protocol):

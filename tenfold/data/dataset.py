@@ -76,9 +76,9 @@ class Dataset:
         return self.catalogue.filter(pl.col("split") == split).sort("id")
 
     def sample(self, id_: str) -> dict[str, NDArray[Any]]:
-        """Return one sample's arrays as views of the memory map."""
+        """Return one sample's arrays, as views of the memory map where possible."""
         shard, row = self._find(id_)
-        return self._shard(shard).sample(row)
+        return self._shard(shard).sample(row, id_)
 
     def _find(self, id_: str) -> tuple[str, int]:
         try:
@@ -108,7 +108,7 @@ class Dataset:
         for shard, rows in self._by_shard(ids):
             opened = self._open(shard)
             for id_, row in rows.items():
-                views = opened.sample(row)
+                views = opened.sample(row, id_)
                 copies[id_] = {name: np.array(view) for name, view in views.items()}
         return copies
 
@@ -146,7 +146,7 @@ class Extended(Dataset):
         return pl.concat([own, extra], how="diagonal_relaxed").sort("id")
 
     def sample(self, id_: str) -> dict[str, NDArray[Any]]:
-        """Return one sample's arrays as views of the memory map."""
+        """Return one sample's arrays, as views of the memory map where possible."""
         if id_ in self.labelled:
             return self._extra.sample(id_)
         return super().sample(id_)

@@ -1,7 +1,8 @@
-"""Shards: samples side by side in memory-mappable arrays of bounded size.
+"""Shards: samples side by side in memory-mappable files of bounded size.
 
-A shard is a folder with one `.npy` file a named array, (samples, ...). It is
-written beside its place and renamed, so a shard is either whole or absent.
+A shard is a folder with one `.npy` file a named array, (samples, ...), or with a record
+a sample (tenfold.data.records). It is written beside its place and renamed, so a shard
+is either whole or absent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,12 @@ from numpy.typing import NDArray
 
 from tenfold.data.arrays import Arrays
 from tenfold.data.files import atomic_directory, remove_directory, write_json
+from tenfold.data.records import (
+    RecordOptions,
+    RecordShard,
+    holds_records,
+    write_records,
+)
 from tenfold.recipe import Json
 
 ROWS = "rows.json"
@@ -23,6 +30,7 @@ def write_shard(
     samples: Sequence[Arrays],
     rows: Json,
     beside: Callable[[Path], None] | None = None,
+    records: RecordOptions | None = None,
 ) -> None:
     """Write a shard and what belongs to it, all or nothing.
 
@@ -31,16 +39,24 @@ def write_shard(
         samples: equal names, shapes and dtypes; may be empty.
         rows: plain data about the samples, e.g. their ids.
         beside: writes more files into the folder it is given.
+        records: how samples become records; none: they become arrays.
     """
     remove_directory(directory)
     with atomic_directory(directory) as temporary:
-        for name in samples[0] if samples else ():
-            stacked = np.stack([sample[name] for sample in samples])
-            with (temporary / f"{name}.npy").open("wb") as stream:
-                np.save(_Plain(stream), stacked, allow_pickle=False)
+        if records is None:
+            _write_arrays(temporary, samples)
+        else:
+            write_records(temporary, samples, records)
         if beside is not None:
             beside(temporary)
         write_json(temporary / ROWS, rows)
+
+
+def _write_arrays(directory: Path, samples: Sequence[Arrays]) -> None:
+    for name in samples[0] if samples else ():
+        stacked = np.stack([sample[name] for sample in samples])
+        with (directory / f"{name}.npy").open("wb") as stream:
+            np.save(_Plain(stream), stacked, allow_pickle=False)
 
 
 class _Plain:
@@ -64,18 +80,32 @@ def shard_files(directory: Path) -> list[Path]:
 
 
 class Shard:
-    """One shard, read through memory maps.
+    """One shard, read through memory maps; its files tell what format it has.
 
     Args:
         directory: the shard's folder.
+
+    Raises:
+        StoreError: a file of records is missing or damaged.
     """
 
     def __init__(self, directory: Path) -> None:
+        self._records = RecordShard(directory) if holds_records(directory) else None
         self._arrays: Mapping[str, NDArray[Any]] = {
             path.stem: np.load(path, mmap_mode="r", allow_pickle=False)
             for path in sorted(directory.glob("*.npy"))
         }
 
-    def sample(self, row: int) -> dict[str, NDArray[Any]]:
-        """Return one sample's arrays as views; nothing is read until used."""
+    def sample(self, row: int, id_: str | None = None) -> dict[str, NDArray[Any]]:
+        """Return one sample's arrays, as views where they are not compressed.
+
+        Args:
+            row: of the sample, from 0.
+            id_: of the sample, which a record is checked to be of; arrays bear no ids.
+
+        Raises:
+            StoreError: the record is damaged, or of another sample.
+        """
+        if self._records is not None:
+            return self._records.sample(row, id_)
         return {name: array[row] for name, array in self._arrays.items()}

@@ -15,7 +15,7 @@ SUMS = "SHA256SUMS"
 
 
 def find_weights(name: str, network: str) -> Path:
-    """Return the local safetensors file of a network.
+    """Return the local file of a network's weights.
 
     A file of a bucket is downloaded once and kept as long as it is the same there.
 

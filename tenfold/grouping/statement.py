@@ -1,18 +1,18 @@
 """Own the words for what a search for near-duplicates allows to be said of folds.
 
 A search is described by plain data, as group stores it: its `kind`, `pairs` (how many
-it found) and what `of_overlaps` or `of_embeddings` add.
+it found) and what `of_overlaps`, `of_embeddings` or `of_footprints` add.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from tenfold.grouping import thumbnails
 from tenfold.grouping.search import Similar
-from tenfold.recipe import EmbeddingSearch, Json, OverlapSearch
+from tenfold.recipe import EmbeddingSearch, FootprintSearch, Json, OverlapSearch
 
-OVERLAP, EMBEDDING = "overlap", "embedding"
+OVERLAP, EMBEDDING, FOOTPRINT = "overlap", "embedding", "footprint"
 
 
 def of_overlaps(options: OverlapSearch, samples: int, pairs: int, blank: int) -> Json:
@@ -62,8 +62,31 @@ def of_embeddings(
     return described
 
 
+def of_footprints(
+    options: FootprintSearch, samples: int, unknown: Mapping[str, int], pairs: int
+) -> Json:
+    """Describe a search for scenes that overlap in space and time.
+
+    Args:
+        options: of the search.
+        samples: that there are.
+        unknown: split → samples without metadata, which took no part.
+        pairs: that were found.
+    """
+    return {
+        "kind": FOOTPRINT,
+        "overlap": options.overlap,
+        "hours": options.hours,
+        "samples": samples,
+        "unknown": {"train": 0, "test": 0} | dict(unknown),
+        "pairs": pairs,
+    }
+
+
 def is_complete(search: Json) -> bool:
-    """Tell whether a search compared every pair."""
+    """Tell whether a search compared every pair of samples that may be in folds."""
+    if search["kind"] == FOOTPRINT:
+        return not search["unknown"]["train"]
     return search["kind"] == EMBEDDING and search["recall"] is None
 
 
@@ -76,6 +99,12 @@ def method(search: Json) -> str:
             " informative pixels are equal. Samples that share little detail may be"
             f" missed; {search['blank']} of {search['samples']} samples have nothing"
             " to match on."
+        )
+    if search["kind"] == FOOTPRINT:
+        return (
+            f"Scenes: two samples are a pair if {_scenes(search)}. A footprint is the"
+            " box in longitude and latitude around a scene, as the metadata give it;"
+            f" all of them were compared. {_without_metadata(search)}"
         )
     compared = search["samples"] - search["blank"]
     alike = f"Look-alikes: {_likeness(search)}."
@@ -98,6 +127,10 @@ def claim(search: Json) -> str:
     """Say what a search proves about folds whose groups join all of its pairs."""
     if search["kind"] == OVERLAP:
         return "No two samples that were found to overlap exactly are in two folds."
+    if search["kind"] == FOOTPRINT:
+        claimed = f"No two samples are in two folds if {_scenes(search)}."
+        left = search["unknown"]["train"]
+        return claimed + (f" {left} training samples have no metadata." if left else "")
     if _of_thumbnails(search):
         alike = f"thumbnails that correlate by at least {search['threshold']:g}"
     else:
@@ -119,6 +152,48 @@ def claims(searches: Sequence[Json]) -> list[str]:
             " near-duplicates across folds."
         ]
     return [claim(search) for search in searches]
+
+
+def leak(published: Json, searches: Sequence[Json]) -> str:
+    """Say how much of a source's own validation part its training part gives away.
+
+    Args:
+        published: `held_out` samples, those `leaked` (in a group with training
+            samples) and those that are `direct` near-duplicates of one.
+        searches: that found the near-duplicates.
+    """
+    if not searches:
+        return claims(searches)[0]
+    held_out, leaked, direct = (published[n] for n in ("held_out", "leaked", "direct"))
+    least = "" if any(map(is_complete, searches)) else "At least "
+    share = _percent(leaked / held_out)
+    said = f"{least}{leaked} of {held_out} held-out samples ({share}) have a"
+    if leaked == direct:
+        return f"{said} near-duplicate in training."
+    return (
+        f"{said} near-duplicate in training: {direct} directly, the others through"
+        " further held-out ones."
+    )
+
+
+def _scenes(search: Json) -> str:
+    """Say what makes two scenes a pair."""
+    share = search["overlap"]
+    much = f"share more than {share:g} of the smaller one" if share else "overlap"
+    return f"their footprints {much} and their times differ by {_hours(search)} at most"
+
+
+def _hours(search: Json) -> str:
+    hours = search["hours"]
+    return "1 hour" if hours == 1 else f"{hours:g} hours"
+
+
+def _without_metadata(search: Json) -> str:
+    unknown = search["unknown"]
+    return (
+        f"Of {search['samples']} samples {sum(unknown.values())} have no metadata and"
+        f" took no part: {unknown['train']} of training, {unknown['test']} of test."
+    )
 
 
 def _of_thumbnails(search: Json) -> bool:

@@ -129,9 +129,10 @@ def _samples(recipe: Recipe, member: Member, data: Dataset | None) -> int | None
     training = member.training
     if training.samples_per_epoch is not None:
         return training.epochs * training.samples_per_epoch
-    if data is None:
-        return None
     k = recipe.split.k
+    # Of the published split's one fold, only the folds themselves know how large it is.
+    if data is None or k == 1:
+        return None
     return training.epochs * (len(data.rows("train")) * (k - 1) // k)
 
 

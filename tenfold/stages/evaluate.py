@@ -149,6 +149,8 @@ def _board(
         "best_fold": max(scores),
         "selected_on_fold": any(r["selected_on_fold"] for r in rows),
         "pseudo_labelled": any(r["pseudo_labelled"] for r in rows),
+        # Folds of an earlier version do not say; theirs had none.
+        "leaks": sum(r.get("leaks", 0) for r in rows),
         "folds": {str(r["fold"]): r["address"] for r in rows},
         "fold_scores": {str(r["fold"]): r["score"] for r in rows},
         "figures": figures,

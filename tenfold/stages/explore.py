@@ -9,7 +9,6 @@ from tenfold.data import describe
 from tenfold.data.dataset import QUARANTINE, Dataset, write_table
 from tenfold.data.files import atomic_path, write_json
 from tenfold.errors import StoreError
-from tenfold.folds import NO_FOLD
 from tenfold.recipe import Json
 from tenfold.stages.context import Context, Reference, open_entry
 from tenfold.stages.entries import GROUPS, SUMMARY
@@ -141,7 +140,7 @@ def _samples(opened: _Opened) -> pl.DataFrame:
         added += ["group", "group_size"]
     if opened.folds:
         folds = open_folds(opened.folds, opened.data).table.select("id", "fold")
-        in_one = folds.filter(pl.col("fold") != NO_FOLD)
+        in_one = folds.filter(pl.col("fold") >= 0)
         table = table.join(in_one, on="id", how="left")
         added.append("fold")
     first = ["id", "split", *added]

@@ -183,6 +183,8 @@ class FoldJob:
             # It lowers the rate by what it sees on the held-out fold.
             or training.schedule.name == "plateau",
             "pseudo_labelled": self.pseudo is not None,
+            # Only the published split may have any.
+            "leaks": len(self.table.leaked(self.fold)),
         }
 
 
@@ -209,7 +211,7 @@ def open_fold(
     labels = _labels(context, member, data, pseudo)
     table = open_folds(split, data)
     table.check(fold)
-    check_device(recipe.profile(member.profile), label)
+    check_device(recipe.profile(member.profile), label, [member.engine])
     engine = find_engine(member.engine)
     task = context.challenge.model.task(recipe, member)
     return FoldJob(context, member, fold, data, split, table, engine, task, labels)

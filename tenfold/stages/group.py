@@ -11,18 +11,26 @@ from tenfold.data.arrays import BoolArray, ByteArray, Float32Array, IntArray
 from tenfold.data.dataset import Dataset, write_table
 from tenfold.data.files import sha256_of, write_json
 from tenfold.data.weights import find_weights
-from tenfold.grouping import thumbnails
+from tenfold.grouping import footprints, thumbnails
 from tenfold.grouping.components import connected_components
 from tenfold.grouping.lattices import OverlapOptions
 from tenfold.grouping.overlap import find_overlaps
 from tenfold.grouping.search import search
 from tenfold.grouping.statement import (
     EMBEDDING,
+    FOOTPRINT,
     OVERLAP,
     of_embeddings,
+    of_footprints,
     of_overlaps,
 )
-from tenfold.recipe import EmbeddingSearch, GroupOptions, Json, OverlapSearch
+from tenfold.recipe import (
+    EmbeddingSearch,
+    FootprintSearch,
+    GroupOptions,
+    Json,
+    OverlapSearch,
+)
 from tenfold.stages.context import Context, Reference, section
 from tenfold.stages.device import check_device
 from tenfold.stages.entries import EDGES, GROUPS, SUMMARY
@@ -55,7 +63,7 @@ def run(context: Context, dataset: Reference) -> Reference:
 
     inputs = {"dataset": entry.address}
     if options.needs_network:
-        check_device(context.recipe.profile("group"), "group")
+        check_device(context.recipe.profile("group"), "group", ["torch"])
         # Before any work, so that a missing file costs nothing.
         inputs["weights"] = sha256_of(_weights(options.embedding))
     return context.build("group", "group", inputs, section(options), PARTS, work)
@@ -87,24 +95,7 @@ def _group(
 ) -> None:
     catalogue = dataset.catalogue.sort("id").select("id", "split")
     ids = catalogue["id"].to_list()
-    found = [pl.DataFrame(schema=_EDGE_COLUMNS)]
-    searches: list[Json] = []
-    featureless: list[str] = []
-    if options.overlap.enabled:
-        edges, featureless = _overlaps(
-            challenge, dataset, ids, options.overlap, workspace
-        )
-        found.append(edges)
-        searches.append(
-            of_overlaps(options.overlap, len(ids), len(edges), len(featureless))
-        )
-    if options.embedding.enabled:
-        edges, done = _look_alikes(
-            challenge, dataset, ids, options.embedding, workspace
-        )
-        found.append(edges)
-        searches.append(done)
-    edges = pl.concat(found, how="diagonal")
+    edges, searches, featureless = _search(challenge, dataset, ids, options, workspace)
     train = catalogue.filter(pl.col("split") == "train")["id"]
     groups = _join(train, edges)
     write_table(workspace.path / GROUPS, groups)
@@ -117,6 +108,30 @@ def _group(
         "test_matches": _test_matches(groups, edges, catalogue),
     }
     write_json(workspace.path / SUMMARY, summary)
+
+
+def _search(
+    challenge: Challenge,
+    dataset: Dataset,
+    ids: Sequence[str],
+    options: GroupOptions,
+    workspace: Workspace,
+) -> tuple[pl.DataFrame, list[Json], list[str]]:
+    """Return all edges, how they were looked for, and what has nothing to match on."""
+    found: list[tuple[pl.DataFrame, Json]] = []
+    blank: list[str] = []
+    if options.overlap.enabled:
+        edges, blank = _overlaps(challenge, dataset, ids, options.overlap, workspace)
+        done = of_overlaps(options.overlap, len(ids), len(edges), len(blank))
+        found.append((edges, done))
+    if options.embedding.enabled:
+        found.append(
+            _look_alikes(challenge, dataset, ids, options.embedding, workspace)
+        )
+    if options.footprint.enabled:
+        found.append(_scenes(challenge, dataset.catalogue, options.footprint))
+    tables = [pl.DataFrame(schema=_EDGE_COLUMNS), *(edges for edges, _ in found)]
+    return pl.concat(tables, how="diagonal"), [done for _, done in found], blank
 
 
 def _overlaps(
@@ -228,6 +243,17 @@ def _thumbnails(
         workspace.progress.update(done, len(ids), "pictures")
     patterns = np.array([*pattern_of.values()], np.float32)
     return [*pattern_of], patterns.reshape(-1, thumbnails.ROWS * thumbnails.COLUMNS)
+
+
+def _scenes(
+    challenge: Challenge, catalogue: pl.DataFrame, options: FootprintSearch
+) -> tuple[pl.DataFrame, Json]:
+    """Find scenes that overlap in space and time; say how."""
+    scenes = challenge.duplicates.footprints(catalogue)
+    edges = footprints.edges(scenes, options).with_columns(kind=pl.lit(FOOTPRINT))
+    unknown = catalogue.join(scenes, on="id", how="anti").group_by("split").len()
+    counts = dict(unknown.sort("split").iter_rows())
+    return edges, of_footprints(options, len(catalogue), counts, len(edges))
 
 
 def _join(train: pl.Series, edges: pl.DataFrame) -> pl.DataFrame:

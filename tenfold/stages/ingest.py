@@ -14,6 +14,7 @@ import polars as pl
 from tenfold.challenges import Packed, ReaderPart, Scan, SourceSample
 from tenfold.data.dataset import CATALOGUE, PARTIALS, QUARANTINE, SHARDS, write_table
 from tenfold.data.files import read_json, sha256_of, write_json
+from tenfold.data.records import RecordOptions
 from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.data.sources import fingerprint, localise
 from tenfold.data.statistics import Channels, save_partials
@@ -144,11 +145,19 @@ def _shard(
         if reader.channels is not None and partials:
             save_partials(folder / PARTIALS, reader.channels.names, partials)
 
-    write_shard(directory, [p.arrays for p in packed], content, save)
+    records = _record_options(reader.options, [row["id"] for row in rows])
+    write_shard(directory, [p.arrays for p in packed], content, save, records)
     workspace.persist(
         *(f.relative_to(workspace.path).as_posix() for f in shard_files(directory))
     )
     return content
+
+
+def _record_options(options: DataOptions, ids: Sequence[str]) -> RecordOptions | None:
+    """Return how a challenge's samples become records, where they do."""
+    if options.FORMAT == "arrays":
+        return None
+    return RecordOptions(ids, options.deflated)
 
 
 def _pack_all(

@@ -182,6 +182,7 @@ def optimism(scores: Json) -> str:
     reasons = {
         "selected_on_fold": "chose the epoch, or rates, on the fold itself",
         "pseudo_labelled": "learnt from labels by models that saw every fold",
+        "leaks": "learnt from near-duplicates of held-out samples (published split)",
     }
     said = [
         f"{', '.join(scores[key])} {reason}"

@@ -111,6 +111,8 @@ def _write(workspace: Workspace, result: Json, board: Sequence[Json]) -> None:
     scores = {name: result[name] for name in shown}
     for reason in ("selected_on_fold", "pseudo_labelled"):
         scores[reason] = [row["model"] for row in board if row[reason]]
+    # Boards of an earlier version do not say; their folds had none.
+    scores["leaks"] = [row["model"] for row in board if row.get("leaks")]
     write_json(workspace.path / SCORES, scores)
 
 

@@ -13,6 +13,7 @@ from tenfold.data.dataset import (
     Dataset,
     write_table,
 )
+from tenfold.data.records import RecordOptions
 from tenfold.data.shards import write_shard
 from tenfold.data.statistics import Axis, Channels, partials_of, save_partials
 from tenfold.errors import StoreError
@@ -30,8 +31,8 @@ def partials(id_):
     return partials_of({"NIR": (plane_of(id_), np.ones((5, 5), bool))}, CHANNELS)
 
 
-@pytest.fixture
-def dataset(tmp_path):
+@pytest.fixture(params=["arrays", "records"])
+def dataset(tmp_path, request):
     rows = []
     for shard, ids in PLACES.items():
 
@@ -39,7 +40,8 @@ def dataset(tmp_path):
             save_partials(folder / PARTIALS, CHANNELS.names, map(partials, ids))
 
         samples = [{"image": plane_of(id_), "n": np.array(ord(id_))} for id_ in ids]
-        write_shard(tmp_path / SHARDS / shard, samples, {}, beside)
+        records = RecordOptions(ids, ("n",)) if request.param == "records" else None
+        write_shard(tmp_path / SHARDS / shard, samples, {}, beside, records)
         split = shard.partition("-")[0]
         rows += [
             {"id": id_, "split": split, "shard": shard, "row": row}
@@ -70,6 +72,20 @@ def test_an_unknown_sample_is_named_with_the_data_set(dataset):
     assert str(dataset.directory) in str(error.value)
     with pytest.raises(StoreError, match="sample nobody"):
         list(dataset.samples(["a", "nobody"]))
+
+
+@pytest.mark.parametrize("dataset", ["records"], indirect=True)
+def test_a_record_of_another_sample_is_never_returned(dataset):
+    catalogue = dataset.catalogue.with_columns(row=1 - pl.col("row"))
+    write_table(
+        dataset.directory / CATALOGUE, catalogue.filter(pl.col("shard") == "train-0")
+    )
+    turned = Dataset(dataset.directory)
+    said = r"train-0/samples.tfrecord, record 0: is of sample 'd', not 'a'; run ingest"
+    with pytest.raises(StoreError, match=said):
+        turned.sample("a")
+    with pytest.raises(StoreError, match=said):
+        turned.copies(["a"])
 
 
 def test_rows_are_those_of_a_split_in_order_of_id(dataset):

@@ -8,11 +8,13 @@ from tenfold.grouping.statement import (
     claim,
     claims,
     is_complete,
+    leak,
     method,
     of_embeddings,
+    of_footprints,
     of_overlaps,
 )
-from tenfold.recipe import EmbeddingSearch, OverlapSearch
+from tenfold.recipe import EmbeddingSearch, FootprintSearch, OverlapSearch
 
 OPTIONS = EmbeddingSearch(enabled=True, threshold=0.97, network="net", probes=3)
 
@@ -90,3 +92,45 @@ def test_every_search_has_its_say():
     assert claims(both) == [claim(search) for search in both]
     assert "12 of 200 samples have nothing to match on" in method(both[0])
     assert claims([])[0].startswith("No search for near-duplicates was made")
+
+
+def scenes(overlap=0.0, hours=1.0, **unknown):
+    return of_footprints(FootprintSearch(overlap=overlap, hours=hours), 50, unknown, 9)
+
+
+def test_footprints_are_a_proof_of_every_scene_that_has_metadata():
+    assert is_complete(scenes(test=4))
+    assert claim(scenes(test=4)) == (
+        "No two samples are in two folds if their footprints overlap and their times"
+        " differ by 1 hour at most."
+    )
+    words = method(scenes(test=4))
+    assert "box in longitude and latitude" in words
+    assert words.endswith(
+        "Of 50 samples 4 have no metadata and took no part: 0 of training, 4 of test."
+    )
+
+
+def test_footprints_say_how_much_has_to_be_shared_and_who_is_unknown():
+    search = scenes(0.25, 0.5, train=3, test=4)
+    assert not is_complete(search)
+    assert claim(search) == (
+        "No two samples are in two folds if their footprints share more than 0.25 of"
+        " the smaller one and their times differ by 0.5 hours at most. 3 training"
+        " samples have no metadata."
+    )
+    assert "7 have no metadata and took no part: 3 of training" in method(search)
+
+
+def test_a_leak_is_a_count_and_at_least_that_if_pairs_may_be_missing():
+    published = {"held_out": 40, "leaked": 9, "direct": 7}
+    assert leak(published, [scenes()]) == (
+        "9 of 40 held-out samples (22.5%) have a near-duplicate in training: 7"
+        " directly, the others through further held-out ones."
+    )
+    overlaps = of_overlaps(OverlapSearch(), 50, 5, 12)
+    assert leak(published | {"direct": 9}, [overlaps]) == (
+        "At least 9 of 40 held-out samples (22.5%) have a near-duplicate in training."
+    )
+    assert leak(published, [overlaps, scenes()]).startswith("9 of 40")
+    assert "nothing is known" in leak(published | {"leaked": 0}, [])

@@ -10,6 +10,7 @@ from tenfold.challenges import find_challenge, load_recipe
 from tenfold.challenges.kelp import duplicates
 from tenfold.data.dataset import Dataset
 from tenfold.errors import LeakError, RecipeError
+from tenfold.folds import FoldTable
 from tenfold.grouping import embedder, neighbours
 from tenfold.stages import group, ingest, split
 from tenfold.stages.context import Context
@@ -238,7 +239,7 @@ def test_a_pair_that_crosses_folds_is_a_leak(grouped, tmp_path):
     forged = Entry("group/forged", tmp_path, {})
     words = f"{ids[0]} and {ids[4]} are near-duplicates in two folds"
     with pytest.raises(LeakError, match=words):
-        split._statement(table, forged)
+        split._statement(FoldTable(table, 3, "x"), forged, None)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_the_recipes_method_makes_the_folds_and_what_they_are_held_against(
     made = Entry("split/made", tmp_path, {})
     assert made.json(PROOF)["groups_in_two_folds"] == 0
     assert made.json(SUMMARY)["random_split"] == random_leak(*given, method)
+    assert made.json(SUMMARY)["published_split"] is None
     assert made.json(SUMMARY)["statement"]["pairs"] == N // 4
     shown = made.json(SUMMARY)["folds"]
     for name in CLASSES:

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 import numpy as np
+import polars as pl
 
 from tenfold.data.arrays import Arrays, ByteArray
 from tenfold.errors import RecipeError
@@ -38,3 +39,17 @@ def picture(arrays: Arrays) -> ByteArray:
     filled = shown.copy()
     filled[gap] = np.rint(shown[~gap].mean(axis=0)).astype(np.uint8)
     return filled
+
+
+def footprints(catalogue: pl.DataFrame) -> NoReturn:
+    """Refuse: the source does not say where or when a picture was taken.
+
+    Raises:
+        RecipeError: always, saying what to do instead.
+    """
+    del catalogue
+    raise RecipeError(
+        "clouds pictures come without place and time: set groups.footprint.enabled to"
+        " false, and groups.embedding.enabled to true with groups.embedding.network"
+        " thumbnail"
+    )

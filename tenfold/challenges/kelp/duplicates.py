@@ -1,9 +1,13 @@
 """The views of a tile by which near-duplicates are judged: its terrain."""
 
+from typing import NoReturn
+
 import numpy as np
+import polars as pl
 
 from tenfold.challenges.kelp.bands import MISSING
 from tenfold.data.arrays import Arrays, BoolArray, ByteArray, IntArray
+from tenfold.errors import RecipeError
 
 
 def lattice(arrays: Arrays) -> tuple[IntArray, BoolArray]:
@@ -27,3 +31,16 @@ def picture(arrays: Arrays) -> ByteArray:
     height = np.clip(dem, 0, None)
     grey = np.round(height / max(float(height.max()), 1.0) * 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def footprints(catalogue: pl.DataFrame) -> NoReturn:
+    """Refuse: the source does not say where or when a tile was seen.
+
+    Raises:
+        RecipeError: always, saying what to do instead.
+    """
+    del catalogue
+    raise RecipeError(
+        "kelp tiles come without place and time: set groups.footprint.enabled to false;"
+        " groups.overlap finds tiles of one place by their elevations"
+    )

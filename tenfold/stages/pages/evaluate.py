@@ -38,6 +38,13 @@ def show(context: Context, entry: Entry) -> Shown:
             "Among its training samples are test samples labelled by models that saw"
             " every fold; these scores are somewhat optimistic.",
         )
+    leaks = sum(row.get("leaks", 0) for row in metrics["folds"])
+    if leaks:
+        page.note(
+            "warning",
+            f"{leaks} held-out samples have near-duplicates in training, where the"
+            " published split leaves them; these scores are optimistic.",
+        )
     for reason in metrics["failed"]:
         page.note("bad", f"A fold failed, as the recipe allows: {reason}")
     page.section("Folds")
@@ -85,3 +92,5 @@ def _optimism(row: Json) -> Iterator[str]:
         yield "epochs or rates were chosen on the fold"
     if row.get("pseudo_labelled"):
         yield "labels are by models that saw the fold"
+    if row.get("leaks"):
+        yield f"{row['leaks']} held-out samples have near-duplicates in training"

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from tenfold.data.dataset import Dataset
-from tenfold.grouping.statement import EMBEDDING, OVERLAP, method
+from tenfold.grouping.statement import EMBEDDING, FOOTPRINT, OVERLAP, method
 from tenfold.recipe import Json
 from tenfold.reports import figures
 from tenfold.reports.page import Page, Picture
@@ -42,7 +42,7 @@ def show(context: Context, entry: Entry) -> Shown:
     _sizes(page, groups, summary, context)
     _pictures(page, context, entry, groups)
     _edges(page, edges)
-    _test(page, summary["test_matches"])
+    _test(page, summary)
     line = f"{summary['groups']} groups of {summary['samples']} samples"
     names = ("samples", "groups", "singles", "largest")
     headline = {name: float(summary[name]) for name in names}
@@ -94,7 +94,8 @@ def _sizes(page: Page, groups: pl.DataFrame, summary: Any, context: Context) -> 
             f"{blank} samples have nothing to match on and stay alone unless another"
             " search joins them.",
         )
-    if summary["edges"].get(OVERLAP) and not summary["edges"].get(EMBEDDING):
+    found = {kind for kind, pairs in summary["edges"].items() if pairs}
+    if found == {OVERLAP}:
         page.note(
             "info",
             "Found by exact overlap alone. That rests on tiles being cut from one grid,"
@@ -103,7 +104,10 @@ def _sizes(page: Page, groups: pl.DataFrame, summary: Any, context: Context) -> 
 
 
 def _pictures(page: Page, context: Context, entry: Entry, groups: pl.DataFrame) -> None:
-    page.section("Largest groups", "The same place at different dates.")
+    what = "The same place at different dates."
+    if list(entry.json(SUMMARY)["edges"]) == [FOOTPRINT]:
+        what = "Scenes that overlap, and were taken at about the same time."
+    page.section("Largest groups", what)
     dataset = Dataset(context.store.open(entry.inputs["dataset"]).path)
     largest = groups.unique("group").sort(["size", "group"], descending=[True, False])
     pictures = []
@@ -133,6 +137,16 @@ def _edges(page: Page, edges: pl.DataFrame) -> None:
             ),
             "How similar the embeddings of look-alikes are.",
         )
+    scenes = edges.filter(pl.col("kind") == FOOTPRINT)
+    if len(scenes):
+        page.figure(
+            figures.histogram(
+                scenes["strength"].to_numpy(),
+                x_label="shared part of the smaller one",
+                y_label="pairs",
+            ),
+            "How much of their area scenes that overlap share.",
+        )
     page.details("All pairs", edges.sort("a", "b").head(500).to_dicts())
 
 
@@ -152,13 +166,20 @@ def _shifts(page: Page, overlaps: pl.DataFrame) -> None:
     )
 
 
-def _test(page: Page, matches: dict[str, list[int]]) -> None:
+def _test(page: Page, summary: Json) -> None:
     page.section("Test samples that match training groups")
+    matches: dict[str, list[int]] = summary["test_matches"]
     page.note(
         "info",
         f"{len(matches)} test samples show places that are also in the training data."
         " This is for you to know; nothing makes use of it.",
     )
+    for search in summary["searches"]:
+        if search["kind"] == FOOTPRINT and search["unknown"]["test"]:
+            page.text(
+                f"{search['unknown']['test']} test samples have no metadata: of these,"
+                " footprints tell nothing."
+            )
     if matches:
         rows = [
             {"test sample": test, "training groups": ", ".join(map(str, found))}

@@ -26,7 +26,7 @@ def show(context: Context, entry: Entry) -> Shown:
     history = pl.read_parquet(entry.path / HISTORY)
     name, fold = metrics["model"], metrics["fold"]
     scoring = context.challenge.scoring.of_role(metrics["role"])
-    page = Page(f"{name}, fold {fold}", "Trained on every other fold.", "train")
+    page = Page(f"{name}, fold {fold}", "Trained on all but this fold.", "train")
     page.facts(
         {
             scoring.MONITOR: metrics["score"],
@@ -47,6 +47,12 @@ def show(context: Context, entry: Entry) -> Shown:
             "warning",
             "Among its training samples are test samples labelled by models that saw"
             " this fold; the score is somewhat optimistic.",
+        )
+    if metrics.get("leaks"):
+        page.note(
+            "warning",
+            f"{metrics['leaks']} samples of this fold have near-duplicates in training,"
+            " where the published split leaves them; the score is optimistic.",
         )
     curves(page, history)
     names, matrix = scoring.confusion(scoring.from_json(metrics["tally"]))

@@ -33,10 +33,13 @@ def show(context: Context, entry: Entry) -> Shown:
         }
     )
     page.section("What the figures mean")
+    alone = all(len(member["folds"]) == 1 for member in decision["members"])
+    part = "part of the only fold" if alone else "fold"
     page.text(
-        "Honest: for each fold the choice was made on the other folds and counted on"
-        " this one. Naive: the choice counted on the samples it was made on. Both use"
-        " predictions of samples that their model never saw."
+        f"Honest: for each {part} the choice was made on the other"
+        f" {'parts' if alone else 'folds'} and counted on this one. Naive: the choice"
+        " counted on the samples it was made on. Both use predictions of samples that"
+        " their model never saw."
     )
     gain = scores["honest"] - baseline["honest"]
     kind = "good" if gain > 0 else "bad"
@@ -56,6 +59,12 @@ def show(context: Context, entry: Entry) -> Shown:
             "warning",
             f"{model} learnt from test samples that were labelled by models which saw"
             " every fold, so its part of this score is somewhat optimistic.",
+        )
+    if scores.get("leaks"):
+        page.note(
+            "warning",
+            "The models learnt from near-duplicates of held-out samples, which the"
+            " published split leaves in training, so this score is optimistic.",
         )
     for curve in scores["curves"]:
         _curve(page, curve, monitor)

@@ -1,6 +1,7 @@
 """How near-duplicates are judged: by the picture, without the orbit gap's black."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tenfold.challenges.clouds import duplicates
@@ -62,3 +63,9 @@ def test_a_picture_of_nothing_but_gap_stays_flat():
 def test_exact_overlaps_are_refused_with_the_way_out():
     with pytest.raises(RecipeError, match=r"JPEGs.*groups\.overlap\.enabled to false"):
         duplicates.lattice({"picture": faint_clouds(0)})
+
+
+def test_footprints_are_refused_with_the_way_out():
+    catalogue = pl.DataFrame({"id": ["a"], "split": ["train"]})
+    with pytest.raises(RecipeError, match=r"place and time: set groups\.footprint\."):
+        duplicates.footprints(catalogue)

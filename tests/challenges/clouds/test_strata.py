@@ -65,3 +65,7 @@ def test_folds_of_the_challenges_defaults_are_even_in_every_class():
     for amount in strata.measures(many).values():
         inside = np.bincount(fold_of, weights=amount.to_numpy(), minlength=5)
         assert np.ptp(inside) <= 1
+
+
+def test_the_source_holds_no_labelled_image_out():
+    assert strata.published(IMAGES) is None

@@ -1,0 +1,1 @@
+"""Contrails: multi-frame contrail segmentation in geostationary imagery."""

@@ -1,0 +1,1 @@
+"""Segmentation networks for contrails: frames in, logits of the labelled one out."""

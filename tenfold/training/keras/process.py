@@ -1,0 +1,62 @@
+"""What a training sets for the whole process: seeds, threads, deterministic kernels.
+
+Bits are promised for a CPU. TensorFlow has no deterministic kernel on GPUs for some
+layers, and would refuse to run these; there, two runs may differ in their last digits.
+"""
+
+import os
+
+import keras
+import tensorflow as tf
+
+from tenfold.errors import TrainingError
+
+
+def prepare_process(threads: int | None) -> None:
+    """Set threads, and ask for deterministic kernels where there are all.
+
+    Args:
+        threads: of the CPU; none: as they are.
+
+    Raises:
+        TrainingError: TensorFlow is at work already, with other threads.
+    """
+    if threads is not None:
+        _set_threads(threads)
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
+def begin_network(seed: int | None = None) -> None:
+    """Make what is built next independent of all that was built before.
+
+    Layers without a name are numbered anew, so that the paths of their weights follow
+    from the network alone; networks that are there stay as they are.
+
+    Args:
+        seed: of its random start; none: it will be given weights.
+    """
+    keras.utils.clear_session(free_memory=False)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+
+
+def threads_used() -> int:
+    """Return the CPU threads that one operation is computed with."""
+    asked: int = tf.config.threading.get_intra_op_parallelism_threads()
+    return asked or len(os.sched_getaffinity(0))
+
+
+def _set_threads(threads: int) -> None:
+    """Set threads; TensorFlow takes a number before its first operation only."""
+    if threads_used() == threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        raise TrainingError(
+            f"threads is {threads}, but TensorFlow is at work in this process with"
+            f" {threads_used()} already; train in a process of its own, or set"
+            f" training.threads to {threads_used()}"
+        ) from None
