@@ -98,7 +98,7 @@ $(VENV)/.uv:
 	touch $@
 
 $(VENV)/.run: $(VENV)/.uv requirements.txt pyproject.toml
-	@echo "installing what a run needs (about 6 GB, most of it PyTorch)"
+	@echo "installing what a run needs (about 8 GB, most of it PyTorch and TensorFlow)"
 	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@

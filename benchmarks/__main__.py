@@ -17,13 +17,13 @@ from benchmarks.table import Row, markdown
 #: In the order of the README; each is a module of this package.
 SUBJECTS = (
     *("feed", "channel_statistics", "ingest", "grouping", "predict"),
-    *("codec", "clouds_ingest", "clouds_cascade", "overhead"),
+    *("codec", "clouds_ingest", "clouds_cascade", "contrails_records", "overhead"),
 )
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _LIBRARIES = (
     *("torch", "numpy", "rasterio", "pillow"),
-    *("segmentation-models-pytorch", "kfp"),
+    *("segmentation-models-pytorch", "tensorflow", "keras", "kfp"),
 )
 
 

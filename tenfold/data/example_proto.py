@@ -19,21 +19,23 @@ _LAST = 15
 _LONGEST = 10
 
 
-def encode_example(features: Mapping[str, bytes | ByteArray]) -> bytes:
-    """Return an Example; equal features give equal bytes.
+def encode_example(
+    features: Mapping[str, bytes | ByteArray],
+) -> list[bytes | ByteArray]:
+    """Return the pieces of an Example; equal features give equal bytes.
 
     Args:
         features: name → content, written in order of the names; arrays have one axis.
+            Each is a piece of its own, and not copied.
     """
     pieces: list[bytes | ByteArray] = []
     for name in sorted(features):
         pieces += _entry(name, features[name])
-    size = sum(len(piece) for piece in pieces)
-    return b"".join([_head(_ONLY, size), *pieces])
+    return [_head(_ONLY, sum(map(len, pieces))), *pieces]
 
 
 def _entry(name: str, content: bytes | ByteArray) -> list[bytes | ByteArray]:
-    """Return the pieces of a feature's entry; the content is not copied."""
+    """Return the pieces of a feature's entry."""
     value = _head(_ONLY, len(content))
     values = _head(_ONLY, len(value) + len(content)) + value
     feature = _head(_VALUE, len(values) + len(content)) + values

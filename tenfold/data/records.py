@@ -74,7 +74,7 @@ class _Feature:
 
     def encode(self, array: NDArray[Any]) -> bytes | ByteArray:
         raw = np.asarray(array, self.dtype, order="C").reshape(-1).view(np.uint8)
-        return zlib.compress(raw, _LEVEL) if self.deflated else raw
+        return zlib.compress(raw.data, _LEVEL) if self.deflated else raw
 
     def decode(self, content: memoryview) -> NDArray[Any]:
         size = self.dtype.itemsize * math.prod(self.shape)
@@ -112,7 +112,8 @@ def write_records(
         for id_, sample in zip(options.ids, samples, strict=True):
             _check(id_, sample, features)
             content = {n: each.encode(sample[n]) for n, each in features.items()}
-            stream.writelines(framed(encode_example({ID: id_.encode()} | content)))
+            for piece in framed(encode_example({ID: id_.encode()} | content)):
+                stream.write(piece if isinstance(piece, bytes) else piece.data)
     arrays = {name: feature.to_json() for name, feature in features.items()}
     layout = {"schema": SCHEMA, "samples": len(samples), "arrays": arrays}
     write_json(folder / LAYOUT, layout)

@@ -7,7 +7,7 @@ CRC-32C (tensorflow/core/lib/io/record_writer.h).
 import itertools
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -21,19 +21,27 @@ _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
 _HEAD, _FOOT = struct.Struct("<QI"), _CRC
 
 
-def framed(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return the pieces of a record, as they follow each other in a file."""
-    length = _LENGTH.pack(len(data))
-    return length, _CRC.pack(_masked_crc(length)), data, _CRC.pack(_masked_crc(data))
+def framed(data: Iterable[bytes | ByteArray]) -> list[bytes | ByteArray]:
+    """Return the pieces of a record, as they follow each other in a file.
+
+    Args:
+        data: of the record, in pieces; arrays have one axis.
+    """
+    pieces = list(data)
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
+    length = _LENGTH.pack(sum(map(len, pieces)))
+    head = length + _CRC.pack(_masked(google_crc32c.value(length)))
+    return [head, *pieces, _CRC.pack(_masked(crc))]
 
 
-def _masked_crc(data: bytes | ByteArray) -> int:
+def _masked(crc: int) -> int:
     """Return a CRC-32C as these files hold it, rotated and moved.
 
     The CRC of data that hold their own CRC would be weak (tensorflow/core/lib/hash/
     crc32c.h).
     """
-    crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -75,7 +83,7 @@ class RecordFile:
             if start + _FOOT.size > size:
                 raise self.damaged(number, "the file ends in it")
             length, crc = _HEAD.unpack_from(self._bytes, place)
-            if _masked_crc(_LENGTH.pack(length)) != crc:
+            if _masked(google_crc32c.value(_LENGTH.pack(length))) != crc:
                 raise self.damaged(number, "its length differs from its checksum")
             place = start + length + _FOOT.size
             if place > size:
@@ -96,7 +104,7 @@ class RecordFile:
         data = self._bytes[start:end]
         (crc,) = _FOOT.unpack_from(self._bytes, end)
         # The library takes an array of the bytes, but no view.
-        if _masked_crc(np.frombuffer(data, np.uint8)) != crc:
+        if _masked(google_crc32c.value(np.frombuffer(data, np.uint8))) != crc:
             raise self.damaged(number, "its data differ from their checksum")
         return data
 

@@ -9,6 +9,7 @@ from benchmarks import (
     clouds_cascade,
     clouds_ingest,
     codec,
+    contrails_records,
     feed,
     grouping,
     ingest,
@@ -82,13 +83,14 @@ def test_the_comparison_would_notice_another_code(monkeypatch):
 
 def test_all_subjects_are_run():
     named = {"feed", "channel_statistics", "ingest", "grouping", "predict"}
-    named |= {"codec", "clouds_ingest", "clouds_cascade"}
+    named |= {"codec", "clouds_ingest", "clouds_cascade", "contrails_records"}
     assert named | {"overhead"} == set(SUBJECTS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", [grouping, predict, clouds_ingest, clouds_cascade, overhead]
+    "module",
+    [grouping, predict, clouds_ingest, clouds_cascade, contrails_records, overhead],
 )
 def test_the_long_ones_run_too(module):
     check(module.rows(quick=True))

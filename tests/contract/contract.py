@@ -137,7 +137,8 @@ class ChallengeContract:
 
     def test_every_recipe_validates_and_says_what_it_lands_near(self):
         recipes = find_challenge(self.challenge).recipes()
-        assert {"smoke", "baseline"} <= set(recipes)
+        assert "smoke" in recipes
+        assert len(recipes) > 1
         for name in recipes:
             assert load_recipe(self.challenge, name).lands_near
 
@@ -236,19 +237,23 @@ class ChallengeContract:
         entry = first.entry("ingest")
         data = Dataset(entry.path)
         assert set(part.COLUMNS) <= set(data.catalogue.columns)
+        mine = part.channels(first.context.recipe, every=False)
+        every = part.channels(first.context.recipe, every=True)
+        assert set(mine.names) <= set(every.names)
         channels = first.challenge.reader.channels(first.context.recipe)
         ids = data.rows("train")["id"].to_list()
+        for id_ in ids:
+            found = part.partials(data.sample(id_), mine)
+            assert 0 < found.count.max() <= part.pixels(data.sample(id_))
+        if channels is None:
+            return
+        assert set(channels.names) <= set(mine.names)
         total = StatisticsSum(channels)
         for id_ in ids:
-            found = part.partials(data.sample(id_), channels)
-            assert found.count.max() <= part.pixels(data.sample(id_))
-            total.add(stacked(found), [0])
+            total.add(stacked(part.partials(data.sample(id_), channels)), [0])
         found, kept = total.result().to_json(), data.statistics(channels, ids).to_json()
         for figure, by_channel in kept.items():
             assert found[figure] == pytest.approx(by_channel)
-        every = part.channels(first.context.recipe, every=True)
-        mine = part.channels(first.context.recipe, every=False)
-        assert set(channels.names) <= set(mine.names) <= set(every.names)
 
     def test_decided_predictions_of_held_out_samples_can_be_scored(self, first):
         scoring, decision = first.challenge.scoring, first.challenge.decision
@@ -475,6 +480,8 @@ class ChallengeContract:
             )
 
     def test_evaluate_refuses_the_folds_of_another_model(self, first):
+        if len(first.context.recipe.members) == 1:
+            pytest.skip(f"{self.challenge}'s smoke recipe has one member")
         one, other = (member.name for member in first.context.recipe.members[:2])
         folds = range(first.context.recipe.split.k)
         with pytest.raises(TrainingError, match=f"a fold of {other}, not of {one};"):

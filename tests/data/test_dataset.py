@@ -1,5 +1,6 @@
 """A data set finds each sample by its id, and sums the statistics of some."""
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tenfold.data.dataset import (
     PARTIALS,
     SHARDS,
     Dataset,
+    InMemory,
     write_table,
 )
 from tenfold.data.records import RecordOptions
@@ -86,6 +88,22 @@ def test_a_record_of_another_sample_is_never_returned(dataset):
         turned.sample("a")
     with pytest.raises(StoreError, match=said):
         turned.copies(["a"])
+
+
+def test_copies_are_the_samples_and_leave_no_file_mapped(dataset):
+    def mapped():
+        gc.collect()
+        return str(dataset.directory) in Path("/proc/self/maps").read_text("utf-8")
+
+    kept = InMemory(dataset, list("abcde"))
+    assert not mapped()
+    for id_ in "abcde":
+        expected = dataset.sample(id_)
+        assert set(kept.sample(id_)) == set(expected)
+        for name, values in kept.sample(id_).items():
+            np.testing.assert_array_equal(values, expected[name], strict=True)
+    # Views are what stays mapped, so the test can tell.
+    assert mapped()
 
 
 def test_rows_are_those_of_a_split_in_order_of_id(dataset):

@@ -9,11 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from tenfold.challenges import load_recipe
+from tenfold.challenges.contrails.options import ContrailsSynth
+from tenfold.challenges.contrails.synth import synthesise
+from tenfold.data.dataset import SHARDS, Dataset
 from tenfold.data.example_proto import encode_example
 from tenfold.data.records import LAYOUT, RECORDS, RecordOptions
 from tenfold.data.shards import ROWS, Shard, write_shard
 from tenfold.data.tfrecord import framed
 from tenfold.errors import StoreError
+from tenfold.stages import ingest
+from tenfold.stages.context import Context
+from tenfold.store import Store
 
 DTYPES = (np.uint8, np.int32, np.int64, np.float16, np.float32)
 IDS = ("1000834164244036115", "b", "ö")
@@ -224,7 +231,7 @@ def test_a_layout_that_says_something_else_is_refused(tmp_path, text, said):
 def test_a_record_unlike_the_layout_is_refused(tmp_path, features, said):
     sample, folder = {"x": np.zeros(2, np.uint8)}, tmp_path / "s"
     write_shard(folder, [sample], {}, None, RecordOptions(["a"]))
-    data = b"\x08\x01" if features is None else encode_example(features)
+    data = [b"\x08\x01"] if features is None else encode_example(features)
     (folder / RECORDS).write_bytes(b"".join(framed(data)))
     with pytest.raises(StoreError, match=f"record 0: .*{said}{CURE}"):
         Shard(folder).sample(0, "a")
@@ -272,3 +279,21 @@ def test_a_shard_without_samples_has_no_records(tmp_path):
     assert json.loads((tmp_path / "s" / ROWS).read_text()) == rows
     with pytest.raises(IndexError):
         Shard(tmp_path / "s").sample(0)
+
+
+def test_ingest_packs_records_where_the_challenge_has_them(tmp_path):
+    few = ContrailsSynth(train=4, validation=2, test=1, revisits=0, side=32)
+    synthesise(tmp_path / "set", few)
+    recipe = load_recipe("contrails", "smoke", ["data.shard_samples=4"])
+    context = Context(recipe, Store(tmp_path / "store"))
+    entry = context.entry(ingest.run(context, str(tmp_path / "set" / "data")))
+    shards = sorted((entry.path / SHARDS).iterdir())
+    assert [s.name for s in shards] == ["test-00000", "train-00000", "train-00001"]
+    for shard in shards:
+        assert sorted(p.name for p in shard.iterdir()) == [LAYOUT, ROWS, RECORDS]
+        arrays = json.loads((shard / LAYOUT).read_text())["arrays"]
+        deflated = {name for name, each in arrays.items() if each["deflated"]}
+        assert deflated == set(recipe.data.deflated) & set(arrays)
+    dataset = Dataset(entry.path)
+    ids = dataset.rows("train")["id"].to_list()
+    assert [dataset.sample(id_)["label"].shape for id_ in ids] == [(32, 32)] * 6

@@ -20,7 +20,7 @@ def tf():
 
 
 def written(path, contents=SOME):
-    path.write_bytes(b"".join(b"".join(framed(data)) for data in contents))
+    path.write_bytes(b"".join(b"".join(framed([data])) for data in contents))
     return path
 
 
@@ -53,7 +53,9 @@ def test_a_record_is_length_and_data_with_their_masked_crcs(data):
         struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32)
         for crc in (crc32c(length), crc32c(data))
     ]
-    assert framed(data) == (length, masked[0], data, masked[1])
+    expected = length + masked[0] + data + masked[1]
+    assert b"".join(framed([data])) == expected
+    assert b"".join(framed([data[:7], b"", data[7:]])) == expected
 
 
 @settings(max_examples=50, deadline=None)

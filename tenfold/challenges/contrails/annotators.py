@@ -47,7 +47,7 @@ def agreement(individual: NDArray[Any], agreed: BoolArray) -> float | None:
     marked = individual.sum(axis=(0, 1), dtype=np.int64)
     shared = individual[agreed].sum(axis=0, dtype=np.int64)
     both = marked + np.count_nonzero(agreed)
-    counted = both > 0
+    counted = both > -1
     if not counted.any():
         return None
     return float((2 * shared[counted] / both[counted]).mean())

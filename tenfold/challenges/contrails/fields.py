@@ -91,7 +91,7 @@ class Field:
 
 def _moved(frequencies: NDArray[np.float64], distance: float) -> NDArray[np.complex64]:
     """Return the factors that move a signal by a distance, px."""
-    return np.exp(-2j * np.pi * frequencies * distance).astype(np.complex64)
+    return np.asarray(np.exp(-2j * np.pi * frequencies * distance), np.complex64)
 
 
 def draw_field(

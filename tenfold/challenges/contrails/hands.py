@@ -19,9 +19,7 @@ _ANNOTATORS = (4, 5, 6)
 
 def annotate(scene: Scene, camera: Camera, rng: Rng) -> BoolArray:
     """Return what four to six annotators marked: (side, side, annotators)."""
-    masks = [
-        _one_hand(scene, camera, rng) for _ in range(int(rng.choice(_ANNOTATORS)))
-    ]
+    masks = [_one_hand(scene, camera, rng) for _ in range(int(rng.choice(_ANNOTATORS)))]
     return np.stack(masks, axis=-1)
 
 

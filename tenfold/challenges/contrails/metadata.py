@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rasterio import warp
+from rasterio import Env, warp
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError
 
 from tenfold.data.arrays import Float64Array
 from tenfold.errors import Rejected, SourceError
@@ -186,14 +187,18 @@ def _place(wkt: str, rows: tuple[float, float], cols: tuple[float, float]) -> Pl
         ValueError: saying why there is no such place.
     """
     x, y = _outline(rows, cols)
-    with _LOCK:
-        try:
+    try:
+        # Without an environment, GDAL writes its errors to the terminal as well.
+        with _LOCK, Env():
             found = warp.transform(_projection(wkt), _LONGITUDES_LATITUDES, x, y)
-        except RasterioError as error:
-            raise ValueError(f"its place is not on the map: {error}") from None
+    except CPLE_BaseError:
+        found = [math.nan], [math.nan]
     longitudes, latitudes = np.asarray(found[0]), np.asarray(found[1])
     if not np.isfinite([longitudes, latitudes]).all() or abs(latitudes).max() > 90:
-        raise ValueError(f"its box {rows}, {cols} is not on the map")
+        raise ValueError(
+            f"its box, rows {rows[0]:.0f} to {rows[1]:.0f} m and columns {cols[0]:.0f}"
+            f" to {cols[1]:.0f} m, is not on the map"
+        )
     if np.ptp(longitudes) > 180:
         raise ValueError("its box crosses the date line, which GOES-16 does not see")
     return Place(
@@ -229,6 +234,6 @@ def _projection(wkt: str) -> CRS:
     """
     try:
         return CRS.from_wkt(wkt)
-    except RasterioError:
+    except CRSError:
         short = wkt if len(wkt) <= 60 else f"{wkt[:60]}…"
         raise ValueError(f"its projection_wkt cannot be understood: {short}") from None

@@ -161,7 +161,8 @@ class ContrailsInput(Section):
     upsample: Literal[1, 2] = Field(
         1,
         description="2: the network sees frames twice as large (nearest neighbour), and"
-        " its probabilities are pooled by their maximum",
+        " its probabilities are pooled by their maximum; a U-Net on a backbone without"
+        " full_resolution ends at the frame's own size by itself",
     )
 
 
@@ -201,7 +202,8 @@ class ContrailsNet(Section):
         " frame's own size",
     )
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.0, description="after each level's pool, and before the head"
+        0.0,
+        description="after each level's pool, in a decoder, and before deeplab's head",
     )
     head: Literal["plain", "symmetric"] = Field(
         "plain",

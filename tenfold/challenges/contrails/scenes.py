@@ -154,7 +154,12 @@ def _draw_doubles(rng: Rng, side: int, wind: Vector, shear: float) -> tuple[Trai
         length, bend, width, deepest = (
             (rng.uniform(60, 160), 0.05, rng.uniform(4.0, 7.0), 0.12)
             if is_wide
-            else (rng.uniform(14, 40), rng.uniform(0.1, 0.3), rng.uniform(0.6, 1.3), 0.3)
+            else (
+                rng.uniform(14, 40),
+                rng.uniform(0.1, 0.3),
+                rng.uniform(0.6, 1.3),
+                0.3,
+            )
         )
         length = max(10.0, length * _scaled(side))
         doubles.append(
@@ -178,9 +183,7 @@ def _near(rng: Rng, wind: Vector) -> Vector:
     return wind[0] + float(rng.normal(0, 0.3)), wind[1] + float(rng.normal(0, 0.3))
 
 
-def photograph(
-    scene: Scene, camera: Camera, rng: Rng
-) -> Mapping[int, Float32Array]:
+def photograph(scene: Scene, camera: Camera, rng: Rng) -> Mapping[int, Float32Array]:
     """Return what a camera sees in each band: (side, side, frames), kelvin.
 
     Args:

@@ -240,9 +240,7 @@ def _write_tables(
     again = [(s.record_id, shots[s.scene].record_id) for s in by_id if s.is_revisit]
     _write_table(truth / "revisits.csv", REVISIT_COLUMNS, again)
     blank = [(shot.record_id, "-") for shot in by_id if shot.part == "test"]
-    _write_table(
-        data / "sample_submission.csv", ("record_id", "encoded_pixels"), blank
-    )
+    _write_table(data / "sample_submission.csv", ("record_id", "encoded_pixels"), blank)
 
 
 def _entry(shot: Shot, side: int) -> Mapping[str, Any]:

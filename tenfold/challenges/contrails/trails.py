@@ -120,7 +120,8 @@ def _inside(trail: Trail, along: Float32Array, time: float) -> Float32Array:
     """Return px from the nearer end of what is there, negative beyond it."""
     begin = -trail.length / 2
     end = begin + trail.flown(time)
-    return np.minimum(along - np.float32(begin), np.float32(end) - along)
+    nearer = np.minimum(along - np.float32(begin), np.float32(end) - along)
+    return np.asarray(nearer, np.float32)
 
 
 def _middle(trail: Trail, camera: Camera, time: float) -> Vector:

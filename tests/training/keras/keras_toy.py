@@ -1,7 +1,7 @@
 """A toy member of the Keras engine, and a script that trains it in other processes.
 
-`keras_toy.py serve` reads one JSON request a line, forks a process for each and
-answers with its exit code: TensorFlow is imported once, and begins in each anew.
+As a program it reads one JSON request a line, forks a process for each and answers
+with its exit code: TensorFlow is imported once, and begins in each anew.
 """
 
 import json
@@ -276,26 +276,25 @@ def split_cpu(request):
 
 
 def learn(request):
-    """Take one step on the training samples, in batches; write the weights after.
+    """Take one step on all training samples, and write the weights after it.
 
-    Without batch normalisation and dropout, so that a step is the same however its
-    samples are cut up.
+    Nothing is drawn in it, and how the samples are cut up changes no figure but the
+    statistics of batch normalisation, if there is one.
     """
-    options = request["training"] | {"epochs": 1, "limit_steps": 1}
-    task = ToyTask(dropout=0.0, normalised=False)
-    order = make_order(Path(request["data"]), task, **options)
-    job = job_of(order)
-    fitted = Trainer(job, make_workspace(Path(request["folder"])), "never").fit()
-    folder = Path(request["folder"])
+    folder, data = Path(request["folder"]), Path(request["data"])
+    task = ToyTask(dropout=0.0, normalised=request["normalised"])
+    options = {"epochs": 1, "limit_steps": 1} | request["training"]
+    job = job_of(make_order(data, task, **options))
+    fitted = Trainer(job, make_workspace(folder), "never").fit()
     save_file(fitted.weights["last"], folder / "last")
-    copies = job.strategy.experimental_local_results(
-        job.model.trainable_variables[0].value
-    )
+    apart = 0.0
+    for weight in job.model.weights:
+        first, *others = job.strategy.experimental_local_results(weight.value)
+        for other in others:
+            apart = max(apart, float(np.abs(first.numpy() - other.numpy()).max()))
     result = {
         "devices": job.strategy.num_replicas_in_sync,
-        "apart": max(
-            float(np.abs(copy.numpy() - copies[0].numpy()).max()) for copy in copies
-        ),
+        "apart": apart,
         "history": fitted.history,
     }
     (folder / "result.json").write_text(json.dumps(result))

@@ -55,20 +55,17 @@ def test_what_undisturbed_means(undisturbed):
 KILLS = {
     "in the first step": ("step", 1, 0, 0),
     "in the middle of an epoch": ("learn", 7, 6, 4),
-    "in the last step of an epoch": ("step", 8, 7, 4),
     "half way through a validation": ("tally", 9, 7, 4),
     "between a checkpoint and its pointer": ("pointer", 3, 2, 8),
-    "right after the last checkpoint": ("save", 12, 12, 12),
 }
 
 
 @pytest.mark.parametrize("where", KILLS)
 def test_a_killed_run_ends_in_the_same_bits(data, undisturbed, tmp_path, where):
     at, n, each_step, each_epoch = KILLS[where]
-    # One way of saving a place, in turn; the other is the families' below.
-    minutes = EVERY_STEP if list(KILLS).index(where) % 2 or at == "save" else None
-    safe = each_epoch if minutes is None else each_step
-    options = {} if minutes is None else {"checkpoint_minutes": minutes}
+    minutes = EVERY_STEP if list(KILLS).index(where) % 2 else EPOCHS_ONLY
+    safe = each_step if minutes == EVERY_STEP else each_epoch
+    options = {"checkpoint_minutes": minutes}
     assert killed(data, tmp_path, at, n, **options)
     result = fit(data, tmp_path, **options)
     assert_same_result(result, undisturbed)
@@ -133,21 +130,13 @@ def test_another_seed_gives_another_network(data, tmp_path):
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(data, tmp_path):
-    scores = [0.5, 0.9, 0.7, 0.6, 0.8]
-    # A first figure is read to see whether there is one of that name.
+    scores, plain = [0.5, 0.9, 0.7, 0.6, 0.95], {"schedule": {"name": "none"}}
     scorer = ToyScorer("accuracy", scores)
-    fitted = fit(data, tmp_path, scorer=scorer, epochs=5, patience=2, monitor="score")
+    fitted = fit(data, tmp_path / "1", None, scorer, epochs=5, patience=2, **plain)
     assert [row["val/score"] for row in fitted.history] == scores[:4]
-    two = fit(data, tmp_path / "two", epochs=2, schedule={"name": "none"})
-    again = fit(
-        data,
-        tmp_path / "again",
-        scorer=ToyScorer("accuracy", scores),
-        epochs=5,
-        patience=2,
-        schedule={"name": "none"},
-    )
-    assert_equal_weights(again.weights["best"], two.weights["last"])
+    # Without a schedule, two epochs are two epochs.
+    two = fit(data, tmp_path / "2", epochs=2, **plain)
+    assert_equal_weights(fitted.weights["best"], two.weights["last"])
 
 
 def test_whatever_is_not_a_number_ends_the_run_in_words(data, tmp_path):
@@ -164,19 +153,19 @@ def test_the_history_is_of_all_samples(data, tmp_path):
     (row,) = history
     assert row["epoch"] == 1.0
     assert 0.3 < row["train/loss"] < 3
-    # A quarter of 1 / (16 samples of 64 pixels) is not the distance of accuracies.
-    assert (row["train/accuracy"] * 16 * 64) == pytest.approx(
-        round(row["train/accuracy"] * 16 * 64), abs=1e-9
-    )
+    hits = row["train/accuracy"] * 16 * 64
+    assert hits == pytest.approx(round(hits), abs=1e-9)
     assert {"val/score", "val/loss", "val/accuracy", "val/wobble"} < set(row)
     assert all(math.isfinite(value) for value in row.values())
 
 
-def test_validation_is_by_the_weights_in_use_and_leaves_the_others(data, tmp_path):
-    one = fit(data, tmp_path / "1", epochs=2)
-    other = fit(data, tmp_path / "2", epochs=2, weights="ema")
-    assert_equal_weights(one.weights["last"], other.weights["last"])
-    assert one.history[-1]["val/wobble"] != other.history[-1]["val/wobble"]
+def test_validation_is_by_the_weights_in_use_and_leaves_the_others(
+    data, undisturbed, tmp_path
+):
+    other = fit(data, tmp_path, weights="ema")
+    assert_equal_weights(undisturbed.weights["last"], other.weights["last"])
+    wobbles = [f.history[-1]["val/wobble"] for f in (undisturbed, other)]
+    assert wobbles[0] != wobbles[1]
 
 
 def test_pictures_are_kept_of_the_epochs_that_are_asked_for(data, tmp_path):

@@ -7,9 +7,13 @@ from keras_trainings import assert_same_result, fit, killed
 PLATEAU = {"name": "plateau", "factor": 0.5, "patience": 0, "threshold": 0.05}
 #: Family of options → what is asked of it, beside the toy's own.
 FAMILIES = {
-    "adam": {"optimiser": "adam", "clip_norm": 0.05},
-    "sgd": {"optimiser": "sgd", "momentum": 0.8, "schedule": {"name": "cosine"}},
-    "plateau": {"schedule": PLATEAU, "weights": "ema"},
+    "sgd by a plateau": {
+        "optimiser": "sgd",
+        "momentum": 0.8,
+        "clip_norm": 0.05,
+        "schedule": PLATEAU,
+        "weights": "ema",
+    },
     "restarts with a tail": {
         "schedule": {
             "name": "cosine-restarts",
@@ -18,10 +22,21 @@ FAMILIES = {
         },
         "accumulate": 3,
     },
-    "exponential": {"schedule": {"name": "exponential"}, "precision": "bf16-mixed"},
-    "16-mixed": {"precision": "16-mixed", "accumulate": 2, "ema": 0.0},
-    "limits": {"limit_steps": 2, "limit_validation": 2, "workers": 3},
-    "few of them drawn": {"samples_per_epoch": 10, "monitor": "-wobble"},
+    "exponential and limits": {
+        "optimiser": "adam",
+        "schedule": {"name": "exponential"},
+        "precision": "bf16-mixed",
+        "limit_steps": 2,
+        "limit_validation": 2,
+        "workers": 3,
+    },
+    "16-mixed, few of them drawn": {
+        "precision": "16-mixed",
+        "accumulate": 2,
+        "ema": 0.0,
+        "samples_per_epoch": 10,
+        "monitor": "-wobble",
+    },
 }
 
 

@@ -47,11 +47,11 @@ def unet(frames: Any, net: ContrailsNet) -> Any:
     """Return logits (N, h, w, 1) float32 of what the network sees.
 
     With its own encoder (published: 9,491,868 parameters, dropout 0.1), h and w are
-    the input's. A backbone's finest level is its first layer's, so that they are half of the
-    input's, rounded up, or with `net.full_resolution` the input's. The published
-    network over P3DResNet has that (51,138,305 parameters for 5 frames); the one over
-    ResNet50, which never ran there, was meant to see frames twice as large instead
-    (`input.upsample`: 2).
+    the input's. A backbone's finest level is its first layer's, so that they are half
+    of the input's, rounded up, or with `net.full_resolution` the input's. The
+    published network over P3DResNet has that (51,138,305 parameters for 5 frames); the
+    one over ResNet50, which never ran there, was meant to see frames twice as large
+    instead (`input.upsample`: 2).
 
     Args:
         frames: (N, H, W, C), or for P3DResNet (N, T, H, W, C).
