@@ -96,7 +96,7 @@ def run(
     record = RunRecord(
         recipe=loaded.to_json(),
         source=source,
-        fingerprint=fingerprint(source),
+        fingerprint=fingerprint(source, loaded.data.reads),
         store=address,
         code=run_code(challenge),
         tasks=(),

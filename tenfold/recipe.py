@@ -76,6 +76,11 @@ class DataOptions(Section):
         """Names of the arrays that records hold compressed."""
         return ()
 
+    def reads(self, name: str) -> bool:
+        """Tell of a file of the source, by its path in it, whether it is ever read."""
+        del name
+        return True
+
 
 class OverlapSearch(Section):
     """Exact matching of shifted crops (tenfold.grouping.overlap)."""
@@ -325,7 +330,9 @@ class Training(Section):
     samples_per_epoch: int | None = Field(
         None, ge=1, description="drawn with replacement; none: every sample once"
     )
-    optimiser: Literal["adamw", "adam", "sgd"] = Field("adamw", description="PyTorch's")
+    optimiser: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw", description="the framework's own"
+    )
     learning_rate: float = Field(3e-4, gt=0, description="peak of the schedule")
     weight_decay: float = Field(1e-4, ge=0, description="adam, sgd: as an L2 penalty")
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
@@ -340,7 +347,8 @@ class Training(Section):
         description="mixed: 16 bits where it is safe; true: weights have 16 bits too",
     )
     compile: bool = Field(
-        False, description="compile the training step (torch.compile), for its speed"
+        False,
+        description="compile the training step, for its speed (torch.compile, XLA)",
     )
     ema: Share = Field(0.0, description="decay of averaged weights; 0 keeps none")
     swa: Swa | None = Field(None, description="average the last epochs' weights, too")
@@ -368,7 +376,9 @@ class Training(Section):
     )
     checkpoint_minutes: float = Field(5.0, ge=0, description="also every epoch")
     picture_epochs: tuple[int, ...] = Field((), description="epochs that are drawn")
-    workers: int = Field(0, ge=0, description="loader processes")
+    workers: int = Field(
+        0, ge=0, description="loader processes; keras: threads that read, 0 for one"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads; none: all")
 
     @model_validator(mode="after")

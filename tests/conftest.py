@@ -13,6 +13,11 @@ import uuid
 
 import pytest
 
+with contextlib.suppress(ImportError):
+    # PyTorch's compiler and TensorFlow each bring LLVM, and in one process, which only
+    # tests have, the compiler's has to come first.
+    import triton  # noqa: F401
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_user(tmp_path_factory):

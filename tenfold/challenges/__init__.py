@@ -52,6 +52,7 @@ class SourceSample:
         files: role → file, e.g. satellite, kelp.
         md5: role → checksum the source states, where it states one.
         labels: what a table of the source says of it, by name; none are of a file.
+        origin: what a person calls where it is from; blank: its first file.
     """
 
     id: str
@@ -59,6 +60,12 @@ class SourceSample:
     files: Mapping[str, Path]
     md5: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a person calls where it is from."""
+        return self.origin or next(iter(self.files.values())).name
 
 
 @dataclass(frozen=True)

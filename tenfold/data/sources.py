@@ -25,6 +25,8 @@ from tenfold.data.files import (
 from tenfold.data.storage import FileStamp, Storage, checked_name, open_storage
 from tenfold.errors import SourceError, StoreError
 
+#: Tells of a file, by its name in the source, whether it is ever read.
+Reads = Callable[[str], bool]
 #: Called with files done, files in all and the word "files".
 OnProgress = Callable[[int, int, str], None]
 
@@ -32,27 +34,36 @@ _TRANSFER_THREADS = 8
 _CONTENTS = ".localised.json"
 
 
-def fingerprint(uri: str | Path) -> str:
+def fingerprint(uri: str | Path, reads: Reads | None = None) -> str:
     """Return the digest of what a source holds, whatever its dates say.
 
     The data of local files are read; of objects, only the listing is. Hidden files
     and `__MACOSX` do not count.
 
+    Args:
+        uri: of a folder, an archive, or objects.
+        reads: of a folder or objects, files that it does not want do not count; none:
+            all do. An archive is one file.
+
     Raises:
         SourceError: the source is missing, unreadable or empty.
     """
     with _source_errors():
-        return _digest(_stamps_of(uri, *_source(uri)))
+        return _digest(_stamps_of(uri, *_source(uri), reads))
 
 
 def localise(
-    uri: str | Path, scratch: Path, on_progress: OnProgress | None = None
+    uri: str | Path,
+    scratch: Path,
+    on_progress: OnProgress | None = None,
+    reads: Reads | None = None,
 ) -> Path:
     """Return a local folder with the source's files.
 
     A folder is returned as it is. Anything else is brought below `scratch`, wholly
     or not at all, under a name made from its content; what is there already is used
-    again, and a download that was cut short keeps the files that it has.
+    again, and a download that was cut short keeps the files that it has. Of objects,
+    only those that `reads` wants are downloaded.
 
     Raises:
         SourceError: the source is missing, unreadable, empty or unsafe to unpack.
@@ -67,7 +78,8 @@ def localise(
             raise SourceError(
                 f"{uri} is neither a folder nor an archive ({', '.join(SUFFIXES)})"
             )
-        return _bring(uri, storage, archive, scratch, on_progress or _say_nothing)
+        stamps = _stamps_of(uri, storage, archive, reads)
+        return _bring(stamps, storage, archive, scratch, on_progress or _say_nothing)
 
 
 def _source(uri: str | Path) -> tuple[Storage, str | None]:
@@ -89,9 +101,18 @@ def _source(uri: str | Path) -> tuple[Storage, str | None]:
 
 
 def _stamps_of(
-    uri: str | Path, storage: Storage, archive: str | None
+    uri: str | Path, storage: Storage, archive: str | None, reads: Reads | None
 ) -> list[FileStamp]:
-    stamps = storage.stamps(None if archive is None else [archive])
+    if archive is not None:
+        stamps = storage.stamps([archive])
+    elif reads is None:
+        stamps = storage.stamps()
+    elif storage.local_path is None:
+        # A listing has them all at once.
+        stamps = [stamp for stamp in storage.stamps() if reads(stamp.name)]
+    else:
+        names = [name for name in storage.names() if not is_hidden(name)]
+        stamps = storage.stamps([name for name in names if reads(name)])
     if not stamps:
         raise SourceError(f"no files in {uri}")
     return stamps
@@ -106,13 +127,12 @@ def _digest(stamps: Sequence[FileStamp]) -> str:
 
 
 def _bring(
-    uri: str | Path,
+    stamps: Sequence[FileStamp],
     storage: Storage,
     archive: str | None,
     scratch: Path,
     on_progress: OnProgress,
 ) -> Path:
-    stamps = _stamps_of(uri, storage, archive)
     address = storage.address(archive)
     label = re.sub(r"[^A-Za-z0-9_-]+", "-", address.rpartition("/")[2])
     target = scratch / f"{label[:40]}-{_digest(stamps)[:16]}"

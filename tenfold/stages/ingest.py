@@ -46,20 +46,21 @@ def run(context: Context, source: str, strict: bool = False) -> Reference:
     options["channels"] = channels.to_json() if channels else None
 
     def work(workspace: Workspace) -> None:
-        with _source_folder(source, workspace) as folder:
+        with _source_folder(source, recipe.data, workspace) as folder:
             reader = _Reader(context.challenge.reader, channels, recipe.data)
             _ingest(reader, folder, options, workspace)
 
-    return context.build(
-        "ingest", "ingest", {"source": fingerprint(source)}, options, PARTS, work
-    )
+    inputs = {"source": fingerprint(source, recipe.data.reads)}
+    return context.build("ingest", "ingest", inputs, options, PARTS, work)
 
 
 @contextlib.contextmanager
-def _source_folder(source: str, workspace: Workspace) -> Iterator[Path]:
+def _source_folder(
+    source: str, options: DataOptions, workspace: Workspace
+) -> Iterator[Path]:
     """Give a local folder with the source's files."""
     scratch = workspace.path.with_name(f".{workspace.path.name}.scratch")
-    yield localise(source, scratch)
+    yield localise(source, scratch, reads=options.reads)
     # Kept after a failure: what is downloaded need not be downloaded again.
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -133,8 +134,9 @@ def _shard(
     packed: list[Packed] = []
     for sample, outcome in _pack_all(reader, samples):
         if isinstance(outcome, Rejected):
-            faults.append({"file": outcome.file, "reason": outcome.reason})
-            workspace.progress.log("rejected", **faults[-1])
+            fault = {"file": outcome.file, "reason": outcome.reason}
+            faults.append(fault | {"id": sample.id})
+            workspace.progress.log("rejected", **fault)
             continue
         rows.append(_row(sample, name, len(packed), outcome))
         packed.append(outcome)
@@ -169,14 +171,13 @@ def _pack_all(
 
 
 def _row(sample: SourceSample, shard: str, row: int, packed: Packed) -> Json:
-    file = next(iter(sample.files.values()))
     content = {role: sha256_of(path) for role, path in sample.files.items()}
     return {
         "id": sample.id,
         "split": sample.split,
         "shard": shard,
         "row": row,
-        "source": file.name,
+        "source": sample.name,
         "checksum": digest_of(content | dict(sample.labels)),
         **packed.columns,
     }
@@ -197,20 +198,17 @@ def _refuse(
             f"{len(unusable)} unusable files, the first: {first}; without strict they"
             " are set aside and counted"
         )
-    packed = {
-        row["id"]
-        for name, _ in shards
-        for row in read_json(workspace.path / SHARDS / name / ROWS)["rows"]
-    }
+    contents = [read_json(workspace.path / SHARDS / name / ROWS) for name, _ in shards]
+    packed = {row["id"] for content in contents for row in content["rows"]}
     if not any(s.split == "train" and s.id in packed for s in scan.samples):
         raise SourceError(f"no train sample is usable; the first fault: {rejected[0]}")
     lost = [s for s in scan.samples if s.split == "test" and s.id not in packed]
     if lost:
-        file = next(iter(lost[0].files.values())).name
-        reason = next((r.reason for r in rejected if r.file == file), "unusable")
+        faults = [fault for content in contents for fault in content["faults"]]
+        fault = next(fault for fault in faults if fault["id"] == lost[0].id)
         raise SourceError(
-            f"test file {file}: {reason}; a submission needs every test sample, so"
-            " fetch it again"
+            f"test file {fault['file']}: {fault['reason']}; a submission needs every"
+            " test sample, so fetch it again"
         )
 
 

@@ -99,7 +99,7 @@ def _data(
     if _reads(own) == _reads(context):
         digest = own.recipe.digest()
         return replace(dataset, recipe=digest), replace(folds, recipe=digest)
-    found = fingerprint(source)
+    found = fingerprint(source, context.recipe.data.reads)
     if found != base.inputs["source"]:
         raise SourceError(
             f"{source} holds other data than when the sweep began, and this trial"

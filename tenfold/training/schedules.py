@@ -6,6 +6,7 @@
 | cosine | LinearLR, then CosineAnnealingLR | step, or epoch |
 | cosine-restarts | CosineAnnealingWarmRestarts | step, or epoch |
 | cyclic | CyclicLR, exp_range | step |
+| exponential | ExponentialLR | step, or epoch |
 | plateau | ReduceLROnPlateau | validation |
 
 The published 2nd-place kelp system moves them likewise, but for cosine, which there
@@ -26,6 +27,7 @@ from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
     CyclicLR,
+    ExponentialLR,
     LinearLR,
     LRScheduler,
     OneCycleLR,
@@ -154,6 +156,10 @@ def _moving(
             gamma=options.decay,
             cycle_momentum=options.cycle_momentum,
         )
+    if options.name == "exponential":
+        # To `factor` of itself in so many moves, evenly.
+        moves = options.period_epochs * epoch
+        return ExponentialLR(optimiser, gamma=options.factor ** (1 / moves))
     return None
 
 

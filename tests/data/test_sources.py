@@ -274,3 +274,22 @@ def test_objects_whose_names_leave_the_folder_are_refused(tmp_path, gs):
     bucket.blob("d/a//b").upload_from_string(b"1")
     with pytest.raises(SourceError, match="is not a relative name"):
         localise(f"{gs.uri}/d", tmp_path)
+
+
+def test_files_that_are_never_read_do_not_count(tmp_path, any_bucket, downloads):
+    def reads(name):
+        return not name.endswith("b.txt")
+
+    files = {"in/a.txt": b"same", "in/b.txt": b"1"}
+    fill(tmp_path / "one", files)
+    fill(tmp_path / "two", {**files, "in/b.txt": b"2"})
+    one, two = (fingerprint(tmp_path / folder, reads) for folder in ("one", "two"))
+    assert one == two != fingerprint(tmp_path / "one")
+    fill(tmp_path / "two", {"in/a.txt": b"not the same"})
+    assert fingerprint(tmp_path / "two", reads) != one
+    fill(f"{any_bucket}/d", files)
+    folder = localise(f"{any_bucket}/d", tmp_path / "scratch", reads=reads)
+    assert contents(folder) == {"in/a.txt": b"same"}
+    assert len(downloads) == 1
+    with pytest.raises(SourceError, match="no files in"):
+        fingerprint(tmp_path / "one", lambda _: False)

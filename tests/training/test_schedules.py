@@ -49,6 +49,17 @@ def test_without_a_schedule_the_rate_stays(data, tmp_path, rates):
     assert rates() == [0.003] * (2 * STEPS)
 
 
+@pytest.mark.parametrize("by_epoch", [False, True])
+def test_an_exponential_rate_falls_to_its_factor_in_a_period(
+    data, tmp_path, rates, by_epoch
+):
+    schedule = {"name": "exponential", "factor": 0.5, "period_epochs": 2}
+    schedule["by_epoch"] = by_epoch
+    fit(data, tmp_path, epochs=5, learning_rate=0.01, schedule=schedule)
+    done = [step // STEPS if by_epoch else step / STEPS for step in range(5 * STEPS)]
+    assert rates() == pytest.approx([0.01 * 0.5 ** (n / 2) for n in done], rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("epochs", "batch", "warmup"),
     [(1, 4, 0.25), (5, 4, 0.05), (3, 4, 1.0), (3, 4, 0.0), (1, 16, 0.1)],

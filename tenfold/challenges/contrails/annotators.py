@@ -17,7 +17,11 @@ def count_votes(individual: NDArray[Any]) -> ByteArray:
     Returns:
         (H, W), 0 to R.
     """
-    return np.asarray(individual.sum(axis=-1, dtype=np.uint8))
+    # Plane by plane: sums over a short last axis take twice as long as all the rest.
+    votes = np.zeros(individual.shape[:2], np.uint8)
+    for place in range(individual.shape[-1]):
+        votes += individual[..., place].astype(np.uint8, copy=False)
+    return votes
 
 
 def majority(votes: ByteArray, annotators: int) -> BoolArray:
@@ -44,10 +48,11 @@ def agreement(individual: NDArray[Any], agreed: BoolArray) -> float | None:
         0 to 1. An annotator who marked nothing where the majority has nothing either
         has no Dice and is left out; None if that is so for all of them.
     """
-    marked = individual.sum(axis=(0, 1), dtype=np.int64)
-    shared = individual[agreed].sum(axis=0, dtype=np.int64)
+    planes = [individual[..., place] for place in range(individual.shape[-1])]
+    marked = np.array([np.count_nonzero(plane) for plane in planes])
+    shared = np.array([np.count_nonzero(plane[agreed]) for plane in planes])
     both = marked + np.count_nonzero(agreed)
-    counted = both > -1
+    counted = both > 0
     if not counted.any():
         return None
     return float((2 * shared[counted] / both[counted]).mean())

@@ -1,5 +1,6 @@
 """What a contrails recipe can say, beyond what every recipe can."""
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ from tenfold.training.keras.options import KerasTraining
 #: Bands of the Advanced Baseline Imager that the competition has, and its frames.
 BANDS = tuple(range(8, 17))
 FRAMES, LABELLED = 8, 4
+_BAND_FILE = re.compile(r"band_([0-9]{2})\.npy")
 _ANYTHING = 0.0
 BandNumber = Annotated[int, Field(ge=BANDS[0], le=BANDS[-1])]
 Weight = Annotated[float, Field(ge=0.0)]
@@ -114,6 +116,11 @@ class ContrailsData(DataOptions):
         frames = ("image",) if self.compression == "zlib" else ()
         return (*frames, "label", "votes")
 
+    def reads(self, name: str) -> bool:
+        """Tell of a file whether it is read: of the bands, only some are."""
+        band = _BAND_FILE.fullmatch(name.rpartition("/")[2])
+        return band is None or int(band[1]) in self.bands
+
     @model_validator(mode="after")
     def _frames_are_there(self) -> "ContrailsData":
         times = self.times
@@ -204,6 +211,11 @@ class ContrailsNet(Section):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
         0.0,
         description="after each level's pool, in a decoder, and before deeplab's head",
+    )
+    norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.99,
+        description="share of the old statistics of batch normalisation that a step"
+        " keeps; 0.99 is Keras's, and needs some hundred steps to forget its start",
     )
     head: Literal["plain", "symmetric"] = Field(
         "plain",

@@ -77,10 +77,11 @@ def scan(source: Path, options: ContrailsData) -> Scan:
 
 
 def _sample(record: Record) -> SourceSample:
+    origin = f"{record.part}/{record.id}"
     if record.listed is None:
-        return SourceSample(record.id, TEST, record.files)
+        return SourceSample(record.id, TEST, record.files, origin=origin)
     labels = {_PART: record.part, **record.listed.to_labels()}
-    return SourceSample(record.id, TRAIN, record.files, {}, labels)
+    return SourceSample(record.id, TRAIN, record.files, {}, labels, origin)
 
 
 def pack(
@@ -93,7 +94,8 @@ def pack(
     """
     frames = _read_frames(sample.files, options)
     arrays: dict[str, NDArray[Any]] = {
-        "image": pack_channels(frames, options.channels, options.dtype)
+        "image": pack_channels(frames, options.channels, options.dtype),
+        "labelled": np.asarray(options.labelled, np.uint8),
     }
     columns = dict(_UNKNOWN)
     if sample.split == TRAIN:
@@ -142,6 +144,12 @@ def _read_frames(
             raise Rejected(name, f"is not there, and the recipe uses band {band}")
         header = band_header(path)
         shape = header.shape[:2]
+        if first is None and shape != (options.side, options.side):
+            raise Rejected(
+                shown(path),
+                f"has {sized(shape)} pixels, and data.side is {options.side}; set it to"
+                " the side of the data's frames",
+            )
         first = first or shape
         if shape != first:
             raise Rejected(

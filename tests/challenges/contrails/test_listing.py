@@ -17,7 +17,7 @@ LABEL, HANDS = "human_pixel_masks", "human_individual_masks"
 
 
 def scan(made, **options):
-    return reader.scan(made.root, ContrailsData(**options))
+    return reader.scan(made.root, ContrailsData(side=32, **options))
 
 
 def rejections(found):
@@ -30,7 +30,9 @@ def test_all_parts_are_listed_also_one_folder_down(made, tmp_path, inside):
         (tmp_path / "outer").mkdir()
         made.root.rename(tmp_path / "outer" / inside)
         made.root = tmp_path / "outer" / inside
-    found = reader.scan(tmp_path / "outer" if inside else made.root, ContrailsData())
+    found = reader.scan(
+        tmp_path / "outer" if inside else made.root, ContrailsData(side=32)
+    )
     assert found.rejected == ()
     expected = dict.fromkeys((*TRAIN, *VALIDATION), "train")
     expected |= dict.fromkeys(TEST, "test")

@@ -17,12 +17,12 @@ LABEL, HANDS = "human_pixel_masks", "human_individual_masks"
 
 
 def scan(made, **options):
-    return reader.scan(made.root, ContrailsData(**options))
+    return reader.scan(made.root, ContrailsData(side=32, **options))
 
 
 def pack(made, id_, **options):
     (sample,) = (s for s in scan(made, **options).samples if s.id == id_)
-    return reader.pack(sample, None, ContrailsData(**options))
+    return reader.pack(sample, None, ContrailsData(side=32, **options))
 
 
 def test_only_the_bands_and_frames_of_the_recipe_are_read(made):
@@ -35,7 +35,7 @@ def test_only_the_bands_and_frames_of_the_recipe_are_read(made):
     assert scan(made).rejected == ()
     pack(made, TRAIN[0])
     pack(made, TRAIN[0], frames=5)
-    with pytest.raises(Rejected, match=r"band_11\.npy: frame 0 has 144 pixels that"):
+    with pytest.raises(Rejected, match=r"band_11\.npy: frame 0 has 1024 pixels that"):
         pack(made, TRAIN[0], frames=8, before=4)
 
 
@@ -51,7 +51,7 @@ def test_only_the_bands_and_frames_of_the_recipe_are_read(made):
 @pytest.mark.parametrize("dtype", ["uint8", "float16"])
 def test_frames_are_packed_in_order_with_channels_last(made, options, times, dtype):
     image = pack(made, TRAIN[0], dtype=dtype, **options).arrays["image"]
-    assert (image.shape, image.dtype) == ((len(times), 12, 12, 3), np.dtype(dtype))
+    assert (image.shape, image.dtype) == ((len(times), 32, 32, 3), np.dtype(dtype))
     t11, t14, t15 = (made.read("train", TRAIN[0], role) for role in ASH)
     ash = [(t15 - t14 + 4) / 6, (t14 - t11 + 4) / 9, (t14 - 243) / 60]
     expected = np.clip(np.stack(ash, axis=-1), 0, 1)[:, :, times]
@@ -73,7 +73,7 @@ def test_labels_of_train_have_votes_and_those_of_validation_a_majority(made):
     hands = made.read("train", TRAIN[1], HANDS)
     arrays = pack(made, TRAIN[1]).arrays
     assert {name: array.dtype.name for name, array in arrays.items()} == dict.fromkeys(
-        ("image", "label", "votes", "annotators"), "uint8"
+        ("image", "labelled", "label", "votes", "annotators"), "uint8"
     )
     np.testing.assert_array_equal(arrays["votes"], hands[:, :, 0].sum(axis=-1))
     np.testing.assert_array_equal(arrays["label"], arrays["votes"] > 2.5)
@@ -83,7 +83,7 @@ def test_labels_of_train_have_votes_and_those_of_validation_a_majority(made):
     np.testing.assert_array_equal(arrays["label"], label)
     np.testing.assert_array_equal(arrays["votes"], label)
     assert arrays["annotators"] == 1
-    assert list(pack(made, TEST[0]).arrays) == ["image"]
+    assert list(pack(made, TEST[0]).arrays) == ["image", "labelled"]
 
 
 def test_columns_say_where_when_and_how_much(made):
@@ -154,19 +154,19 @@ def put(place, value):
     [
         ("band_14", put((3, 5, 4), np.nan), "frame 4 has 1 pixels that are not finite"),
         ("band_15", put((3, 5, 4), -np.inf), "frame 4 has 1 pixels that are not fin"),
-        ("band_14", lambda a: a[:, :11], "has 12×11 pixels, and band 11 has 12×12"),
-        ("band_14", lambda a: a[..., :7], "has shape 12×12×7 instead of H×W×8"),
-        ("band_14", lambda a: a[..., 0], "has shape 12×12 instead of H×W×8"),
+        ("band_14", lambda a: a[:, :11], "has 32×11 pixels, and band 11 has 32×32"),
+        ("band_14", lambda a: a[..., :7], "has shape 32×32×7 instead of H×W×8"),
+        ("band_14", lambda a: a[..., 0], "has shape 32×32 instead of H×W×8"),
         ("band_14", lambda a: a.astype(np.int32), "has dtype int32 instead of float32"),
         ("band_14", lambda a: a.astype("f2"), "has dtype float16 instead of float32"),
         ("band_14", lambda a: a.astype(object), "holds pickled objects, which are nev"),
         (LABEL, put((0, 0, 0), 2), "holds 2; expected 0 and 1 only"),
         (LABEL, put((0, 0, 0), -1), "holds -1; expected 0 and 1 only"),
-        (LABEL, lambda a: a[..., 0], "has shape 12×12 instead of 12×12×1"),
+        (LABEL, lambda a: a[..., 0], "has shape 32×32 instead of 32×32×1"),
         (LABEL, lambda a: a.astype(float), "has dtype float64 instead of integers"),
         (HANDS, put((0, 0, 0, 0), 255), "holds 255; expected 0 and 1 only"),
-        (HANDS, lambda a: a[..., :0], "has shape 12×12×1×0 instead of 12×12×1×R"),
-        (HANDS, lambda a: a[:, :, 0], "has shape 12×12×5 instead of 12×12×1×R"),
+        (HANDS, lambda a: a[..., :0], "has shape 32×32×1×0 instead of 32×32×1×R"),
+        (HANDS, lambda a: a[:, :, 0], "has shape 32×32×5 instead of 32×32×1×R"),
         (HANDS, lambda a: a * 0, "the majority of its 5 annotators differs from human"),
     ],
 )
@@ -231,8 +231,8 @@ def test_a_record_of_its_own_is_named_by_its_folder_or_a_band(made, monkeypatch)
         sample = reader.single(path)
         assert (sample.id, sample.split) == (TRAIN[0], "test")
         assert set(sample.files) == {f"band_{band:02d}" for band in range(8, 17)}
-        packed = reader.pack(sample, None, ContrailsData())
-        assert list(packed.arrays) == ["image"]
+        packed = reader.pack(sample, None, ContrailsData(side=32))
+        assert list(packed.arrays) == ["image", "labelled"]
         np.testing.assert_array_equal(
             packed.arrays["image"], pack(made, TRAIN[0]).arrays["image"]
         )
@@ -250,7 +250,7 @@ def test_what_is_no_record_of_its_own_is_refused(made, tmp_path):
     with pytest.raises(
         Rejected, match=r"band_11\.npy: is not there, and the recipe us"
     ):
-        reader.pack(sample, None, ContrailsData())
+        reader.pack(sample, None, ContrailsData(side=32))
 
 
 def test_a_file_that_may_not_be_read_is_named(made):

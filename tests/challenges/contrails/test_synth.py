@@ -33,10 +33,10 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def packed(source):
-    found = reader.scan(source / "data", ContrailsData())
+    found = reader.scan(source / "data", ContrailsData(side=96))
     assert found.rejected == ()
     return {
-        sample.id: reader.pack(sample, None, ContrailsData())
+        sample.id: reader.pack(sample, None, ContrailsData(side=96))
         for sample in found.samples
     }
 

@@ -32,6 +32,7 @@ from tenfold.training.keras import learner as learner_module
 from tenfold.training.keras.engine import Trainer
 from tenfold.training.keras.job import job_of
 from tenfold.training.keras.options import KerasTraining
+from tenfold.training.pace import pace_of
 
 SIZE, SAMPLES = 8, 22
 SEED = (7, 1, 0)
@@ -300,7 +301,23 @@ def learn(request):
     (folder / "result.json").write_text(json.dumps(result))
 
 
-WORK = {"train": train, "learn": learn}
+def draws(request):
+    """Write what the network's generators are given on each device for a seed."""
+    job = job_of(make_order(Path(request["data"])))
+    learner = learner_module.Learner(job, pace_of(job.training, len(TRAIN_IDS)))
+    seeds = [
+        [part.numpy().tolist() for part in _parts(job, learner, seed)]
+        for seed in request["seeds"]
+    ]
+    content = json.dumps({"seeds": seeds})
+    (Path(request["folder"]) / "draws.json").write_text(content)
+
+
+def _parts(job, learner, seed):
+    return job.strategy.experimental_local_results(learner._seeds(seed))
+
+
+WORK = {"train": train, "learn": learn, "draws": draws}
 
 
 def _child(request):

@@ -74,26 +74,32 @@ def test_a_killed_run_ends_in_the_same_bits(data, undisturbed, tmp_path, where):
     assert places == ([safe] if safe else [])
 
 
-def test_a_process_that_is_killed_or_told_to_end_goes_on_in_another(launch, tmp_path):
-    assert launch("train", tmp_path / "whole", resume="auto") == 0
-    whole, folder = result_of(tmp_path / "whole"), tmp_path / "ended"
+@pytest.fixture(scope="module")
+def alone(launch, tmp_path_factory):
+    """Give the folder of a run that had a process of its own, and was left alone."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert launch("train", folder, resume="auto") == 0
+    return folder
+
+
+def test_torch_is_never_imported(alone):
+    assert result_of(alone)["loaded"] == []
+
+
+def test_a_process_that_is_killed_or_told_to_end_goes_on_in_another(
+    launch, alone, tmp_path
+):
     kill = {"at": "step", "n": 3, "signal": signal.SIGKILL}
     often = {"checkpoint_minutes": EVERY_STEP}
     request = {"resume": "auto", "training": often}
-    assert launch("train", folder, stop=kill, **request) == -signal.SIGKILL
+    assert launch("train", tmp_path, stop=kill, **request) == -signal.SIGKILL
     # Step 6 of the run, which is the second of its second epoch.
     end = {"at": "step", "n": 4, "signal": signal.SIGTERM}
-    assert launch("train", folder, stop=end, resume="must") == TERMINATED
-    assert log_of(folder)[-1]["event"] == "terminated"
-    assert log_of(folder)[-1]["step"] == 6
-    assert launch("train", folder, resume="must") == 0
-    assert_same_result(result_of(folder), whole)
-
-
-def test_torch_is_never_imported(launch, tmp_path):
-    options = {"epochs": 1, "limit_steps": 1}
-    assert launch("train", tmp_path, resume="auto", training=options) == 0
-    assert result_of(tmp_path)["loaded"] == []
+    assert launch("train", tmp_path, stop=end, resume="must") == TERMINATED
+    assert log_of(tmp_path)[-1]["event"] == "terminated"
+    assert log_of(tmp_path)[-1]["step"] == 6
+    assert launch("train", tmp_path, resume="must") == 0
+    assert_same_result(result_of(tmp_path), result_of(alone))
 
 
 def test_must_refuses_where_there_is_no_checkpoint(data, tmp_path):

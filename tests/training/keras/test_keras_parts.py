@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_toy import TRAINING, ToyTask, make_order, make_workspace
 from pydantic import ValidationError
@@ -207,6 +207,7 @@ def checkpoints(tmp_path_factory):
     return KerasCheckpoints(make_workspace(tmp_path_factory.mktemp("checkpoints")))
 
 
+@settings(max_examples=40)
 @given(content=STATES)
 def test_a_state_comes_back_as_it_was(checkpoints, content):
     checkpoints.save("1", {"content": content, "infinite": float("-inf")})

@@ -1,5 +1,7 @@
 """A step is the mean's over all samples, however they are cut up into batches."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -156,7 +158,6 @@ def on_one(step_of):
 @pytest.mark.parametrize(
     "cut",
     [
-        {"batch": 16},
         {"batch": 4, "accumulate": 4},
         {"batch": 4, "batch_is": "device", "accumulate": 2},
     ],
@@ -178,6 +179,15 @@ def test_moving_statistics_are_the_mean_of_the_devices(step_of):
     whole, halves = one["weights"]["last"][name], two["weights"]["last"][name]
     assert np.abs(whole).max() > 0.01
     np.testing.assert_allclose(whole, halves, atol=1e-6)
+
+
+def test_devices_draw_apart_and_the_same_for_the_same_seed(launch, tmp_path):
+    assert launch("draws", tmp_path, cpus=2, seeds=[5, 6, 5]) == 0
+    five, six, again = json.loads((tmp_path / "draws.json").read_text())["seeds"]
+    assert five == again
+    given = [str(seed) for device in (*five, *six) for seed in device]
+    # One layer draws: on two devices, for two seeds.
+    assert len(given) == len(set(given)) == 4
 
 
 def test_two_devices_get_all_of_a_run_right(launch, tmp_path):

@@ -1,5 +1,6 @@
 """Build the network of a member: packed frames in, logits of the labelled one out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -58,7 +59,19 @@ def build(
     outputs = {"logit": logit}
     if net.head == "symmetric":
         outputs = {"logit": shift_back(logit), "symmetric_logit": logit}
-    return keras.Model(image, outputs, name=f"{net.architecture}_{net.backbone}")
+    model = keras.Model(image, outputs, name=f"{net.architecture}_{net.backbone}")
+    for norm in _norms(model):
+        norm.momentum = net.norm_momentum
+    return model
+
+
+def _norms(model: keras.Model) -> Iterator[Any]:
+    """Yield the batch normalisations of a network and its backbone."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _norms(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
 
 
 def _see(image: Any, net: ContrailsNet, input: ContrailsInput, labelled: int) -> Any:

@@ -54,6 +54,21 @@ def test_networks_are_as_large_as_published(
     assert model.output["logit"].shape == (None, 256, 256, 1)
 
 
+def norms_in(model):
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from norms_in(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
+
+
+@pytest.mark.parametrize("net", [UNET, DEEPLAB_R50])
+def test_every_normalisation_forgets_as_the_recipe_says(networks, net):
+    for momentum in (0.99, 0.8):
+        model = networks.built(changed(net, norm_momentum=momentum), 1, (64, 64))
+        assert {norm.momentum for norm in norms_in(model)} == {momentum}
+
+
 def test_p3d_alone_is_as_large_as_published():
     model = p3d_resnet((5, 256, 256, 3), ("conv5_block3_out",))
     assert model.count_params() == 27_378_944
