@@ -42,8 +42,12 @@ _THEIRS = "another project's program, which talks to a service"
 
 RULES = (
     # Whole runs, images, clusters.
-    Rule(r"tenfold run .*--recipe (winning|baseline|tenfold).*", "parsed", _NO_GPU),
-    Rule(r"tenfold run kelp --target docker", "tested", "tests/e2e/test_docker_run.py"),
+    Rule(
+        r"tenfold run .*--recipe (winning|baseline|published|tenfold).*",
+        "parsed",
+        _NO_GPU,
+    ),
+    Rule(r"tenfold run \w+ --target docker", "tested", "tests/e2e/test_docker_run.py"),
     Rule(r"tenfold sweep kelp --sweep smoke", "slow", "four trainings"),
     Rule(r"tenfold run kelp --recipe \S+/mixed.yaml", "slow", "six trainings"),
     Rule(r"tenfold bench kelp --recipe winning.*", "parsed", _NO_GPU),

@@ -1,4 +1,4 @@
-"""Makes every page that people open, on small data: two challenges, a sweep, verbs."""
+"""Makes every page that people open, on small data: three challenges, a sweep, verbs."""
 
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from tenfold.store import Store
 from tenfold.sweep import Sweep, plan_sweep
 from tests.contract.driver import run_stages
 from tests.contract.test_clouds_contract import TestClouds as Clouds
+from tests.contract.test_contrails_contract import TestContrails as Contrails
 from tests.contract.test_kelp_contract import TestKelp as Kelp
 from tests.docs.pages import ROOT
 
@@ -40,6 +41,7 @@ def every_page(directory):
         *_trees(kelp),
         *_sweep(kelp),
         *_clouds(directory / "clouds"),
+        *_contrails(directory / "contrails"),
     ]
     assert all(page.is_file() for page in pages)
     return pages
@@ -86,6 +88,16 @@ def _clouds(folder):
     recipe = load_recipe("clouds", "smoke", Clouds.settings)
     find_challenge("clouds").synth.synthesise(folder / "data", recipe.synth)
     yield from _site(recipe, folder, "two-rounds", folder / "data" / "data")
+
+
+def _contrails(folder):
+    """A run with groups by footprint, and one of the published split, which leaks."""
+    recipe = load_recipe("contrails", "smoke", Contrails.settings)
+    find_challenge("contrails").synth.synthesise(folder / "data", recipe.synth)
+    published = ("split.method=published", "split.k=1")
+    for name, more in (("grouped", ()), ("published", published)):
+        recipe = load_recipe("contrails", "smoke", (*Contrails.settings, *more))
+        yield from _site(recipe, folder, name, folder / "data" / "data")
 
 
 def _explored(kelp):
