@@ -1,4 +1,4 @@
-"""Makes every page that people open, on small data: three challenges, a sweep, verbs."""
+"""Makes every page that people open, on small data: three challenges and a sweep."""
 
 from dataclasses import replace
 
