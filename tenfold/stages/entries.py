@@ -8,6 +8,8 @@ GROUPS, EDGES = "groups.parquet", "edges.parquet"
 FOLDS, PROOF = "folds.parquet", "proof.json"
 #: train; METRICS also evaluate, and with HISTORY trial
 MODEL, METRICS, HISTORY = "model.json", "metrics.json", "history.parquet"
+#: fit, train: the history again, for people and other programs
+HISTORY_CSV = "history.csv"
 OUT_OF_FOLD, PICTURES, WEIGHTS = "out_of_fold", "pictures", "weights"
 #: evaluate
 LEADERBOARD = "leaderboard.json"

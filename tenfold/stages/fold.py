@@ -11,13 +11,13 @@ import polars as pl
 from tenfold.challenges import Scoring
 from tenfold.data.arrays import Arrays
 from tenfold.data.dataset import Dataset, Extended, write_table
-from tenfold.data.files import sha256_of
+from tenfold.data.files import atomic_path, sha256_of
 from tenfold.errors import RecipeError, StoreError
 from tenfold.folds import FoldTable
 from tenfold.recipe import Json, Member, Training
 from tenfold.stages.context import Context, Reference
 from tenfold.stages.device import check_device
-from tenfold.stages.entries import HISTORY, SUMMARY, WEIGHTS
+from tenfold.stages.entries import HISTORY, HISTORY_CSV, SUMMARY, WEIGHTS
 from tenfold.stages.proof import open_folds
 from tenfold.store import Entry, Workspace
 from tenfold.training.board import board_of
@@ -140,6 +140,8 @@ class FoldJob:
         finished = self.engine.fit(order, workspace, resume)
         rows = pl.DataFrame(finished.history, infer_schema_length=None)
         write_table(workspace.path / HISTORY, rows)
+        with atomic_path(workspace.path / HISTORY_CSV) as temporary:
+            temporary.write_text(rows.write_csv(), "utf-8")
         return finished
 
     def score(
