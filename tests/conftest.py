@@ -18,6 +18,10 @@ with contextlib.suppress(ImportError):
     # tests have, the compiler's has to come first.
     import triton  # noqa: F401
 
+# TensorFlow takes a number of threads once a process; smoke recipes ask for one.
+for _name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_user(tmp_path_factory):

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tenfold.errors import TrainingError
 
+_VARIABLE = "TF_NUM_INTRAOP_THREADS"
+
 
 def prepare_process(threads: int | None) -> None:
     """Set threads, and ask for deterministic kernels where there are all.
@@ -44,7 +46,9 @@ def begin_network(seed: int | None = None) -> None:
 def threads_used() -> int:
     """Return the CPU threads that one operation is computed with."""
     asked: int = tf.config.threading.get_intra_op_parallelism_threads()
-    return asked or len(os.sched_getaffinity(0))
+    # TensorFlow's own variable, which counts where nothing else is asked for.
+    said = int(os.environ.get(_VARIABLE, 0))
+    return asked or said or len(os.sched_getaffinity(0))
 
 
 def _set_threads(threads: int) -> None:

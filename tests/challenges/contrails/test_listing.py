@@ -126,7 +126,7 @@ def test_the_size_that_most_records_have_is_kept(made):
     made.add("train", "17", rng, side=16)
     found = scan(made)
     assert rejections(found) == {
-        "train/17": "has frames of 16×16 pixels, and most have 12×12"
+        "train/17": "has frames of 16×16 pixels, and most have 32×32"
     }
     shutil.rmtree(made.root / "test" / TEST[0])
     made.add("test", TEST[0], rng, side=16)
