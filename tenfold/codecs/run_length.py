@@ -64,13 +64,26 @@ def decode(
         raise CodecError(
             f"a run-length code is blank; a mask without a set pixel is {empty!r}"
         )
-    numbers = _numbers(stripped)
+    return mask_of(read_runs(stripped), shape, order, base)
+
+
+def read_runs(text: str) -> IntArray:
+    """Return the start and length of each run of a code, (N, 2), as they stand there.
+
+    Args:
+        text: whole numbers separated by blanks; none are no run.
+
+    Raises:
+        CodecError: these are no numbers, or they do not come in pairs.
+    """
+    stripped = text.strip(" ")
+    numbers = _numbers(stripped) if stripped else np.empty(0, np.int64)
     if numbers.size % 2:
         raise CodecError(
             f"a run-length code has {numbers.size} numbers; starts and lengths come "
             "in pairs"
         )
-    return mask_of(numbers.reshape(-1, 2), shape, order, base)
+    return numbers.reshape(-1, 2)
 
 
 def runs_of(mask: ArrayLike, order: Order = "column", base: int = 1) -> IntArray:
@@ -107,23 +120,79 @@ def mask_of(
             its place.
     """
     height, width = shape
-    total = height * width
-    starts, lengths = runs[:, 0] - base, runs[:, 1]
-    # Pixels not set, set, not set, …: the gap before each run, the run, and the rest.
-    counts = np.empty(2 * len(runs) + 1, np.int64)
-    counts[1::2] = lengths
-    counts[0:-1:2] = starts
-    counts[-1] = total
-    counts[2::2] -= starts + lengths
-    # None is larger than the mask either, lest huge numbers wrap around and add up.
-    if counts.min() < 0 or counts.max() > total or not lengths.all():
-        raise CodecError(next(_faults(runs, shape, base)))
-    values = np.zeros(counts.size, bool)
-    values[1::2] = True
-    pixels = np.repeat(values, counts)
+    pixels = _filled(_ends(runs, shape, base))
     if _TRANSPOSED[order]:
         return pixels.reshape(width, height).T
     return pixels.reshape(height, width)
+
+
+def any_between(
+    runs: IntArray,
+    shape: tuple[int, int],
+    first: IntArray,
+    last: IntArray,
+    columns: IntArray,
+    base: int = 1,
+) -> BoolArray:
+    """Return where any pixel between two rows of a column is set, (R, C).
+
+    The mask is that of runs down the columns, and is not made: each of its runs covers
+    cells, of a column and two rows, that follow each other.
+
+    Args:
+        runs: (N, 2) start and length, sorted.
+        shape: height and width of the mask, px.
+        first: (R,) rows, sorted.
+        last: (R,) rows, sorted; none is above its first.
+        columns: (C,) that are looked at, sorted, each once.
+        base: number of the first pixel.
+
+    Returns:
+        A transposed view, contiguous in Fortran's order.
+
+    Raises:
+        CodecError: as `mask_of`.
+    """
+    height, width = shape
+    lines, places = np.divmod(_ends(runs, shape, base), height)
+    before = np.searchsorted(columns, np.arange(width + 2))
+    # Of the cells in a run's own column, those that end before it starts come before
+    # it, and those that start before it ends are not behind it.
+    inside = np.empty_like(places)
+    inside[1::2] = np.searchsorted(last, places[1::2])
+    inside[::2] = np.searchsorted(first, places[::2])
+    inside[before[lines + 1] == before[lines]] = 0
+    cells = before[lines] * len(first) + inside
+    # Two runs may be in one cell.
+    found = _filled(np.maximum.accumulate(cells))
+    return found.reshape(len(columns), len(first)).T
+
+
+def _ends(runs: IntArray, shape: tuple[int, int], base: int) -> IntArray:
+    """Return 0, where each run starts and ends, from 0, and the number of pixels.
+
+    Raises:
+        CodecError: a run is empty, outside the mask, overlaps another or is not in
+            its place.
+    """
+    height, width = shape
+    ends = np.empty(2 * len(runs) + 2, np.int64)
+    ends[0], ends[-1] = 0, height * width
+    ends[1:-1:2] = runs[:, 0] - base
+    ends[2:-1:2] = ends[1:-1:2] + runs[:, 1]
+    steps = ends[1:] - ends[:-1]
+    # None is larger than the mask either, lest huge numbers wrap around and add up.
+    if steps.min() < 0 or steps.max() > ends[-1] or not runs[:, 1].all():
+        raise CodecError(next(_faults(runs, shape, base)))
+    return ends
+
+
+def _filled(ends: IntArray) -> BoolArray:
+    """Return flags: none are set up to the second end, all to the third, and so on."""
+    steps = ends[1:] - ends[:-1]
+    values = np.zeros(steps.size, bool)
+    values[1::2] = True
+    return np.repeat(values, steps)
 
 
 def _edges(pixels: BoolArray) -> IntArray:

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco
 
-from tenfold.codecs.run_length import decode, encode, mask_of, runs_of
+from tenfold.codecs.run_length import (
+    any_between,
+    decode,
+    encode,
+    mask_of,
+    read_runs,
+    runs_of,
+)
 from tenfold.errors import CodecError
 
 SHAPES = npst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
@@ -49,6 +56,23 @@ def test_a_round_trip_changes_nothing(mask, order, base):
     assert encode(decoded, order, base, "-") == text
     of_runs = mask_of(runs_of(mask, order, base), mask.shape, order, base)
     np.testing.assert_array_equal(of_runs, mask)
+
+
+@given(st.data(), MASKS, BASES)
+def test_what_is_set_between_rows_is_that_of_the_whole_mask(data, mask, base):
+    height, width = mask.shape
+    rows = st.lists(st.integers(0, height - 1), min_size=6, max_size=6)
+    one, other = (sorted(data.draw(rows)) for _ in range(2))
+    first, last = (np.sort([one, other], 0)[place] for place in range(2))
+    columns = sorted(data.draw(st.sets(st.integers(0, width - 1))))
+    places = np.array(columns, np.int64)
+    runs = runs_of(mask, base=base)
+    found = any_between(runs, mask.shape, first, last, places, base)
+    assert found.dtype == bool
+    assert found.shape == (6, len(columns))
+    for r, (top, foot) in enumerate(zip(first, last, strict=True)):
+        for c, column in enumerate(columns):
+            assert found[r, c] == mask[top : foot + 1, column].any()
 
 
 @given(MASKS, ORDERS)
@@ -169,6 +193,8 @@ HUGE = "9223372036854775807"
 def test_a_malformed_code_is_refused(text, message):
     with pytest.raises(CodecError, match=message):
         decode(text, (3, 4))
+    with pytest.raises(CodecError, match=message):
+        any_between(read_runs(text), (3, 4), *np.array([[1], [1], [2]]))
 
 
 def test_the_first_pixel_may_be_0():

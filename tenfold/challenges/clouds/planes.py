@@ -15,6 +15,17 @@ def pack_planes(masks: BoolArray) -> ByteArray:
     return packed
 
 
+def add_plane(bits: ByteArray, mask: BoolArray, place: int) -> None:
+    """Set the bit of a class in bits (H, W) where its mask (H, W) is set.
+
+    Args:
+        bits: change in place; fastest if they lie in memory as the mask does.
+        mask: of the class.
+        place: of the class in their order.
+    """
+    bits |= mask * np.uint8(1 << place)
+
+
 def unpack_planes(bits: ByteArray) -> BoolArray:
     """Return the masks (4, H, W) of bits (H, W)."""
     masks: BoolArray = (bits & _BITS) != 0

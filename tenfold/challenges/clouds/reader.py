@@ -5,7 +5,7 @@ images are the test. Pictures lie in `images/`, or in `train_images/` and
 `test_images/`. Nothing goes by position: rows and files are paired by key.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,19 @@ from tenfold.challenges.clouds.classes import (
     SOURCE,
     SUBMITTED,
 )
-from tenfold.challenges.clouds.masks import resize_labels
+from tenfold.challenges.clouds.masks import resize_runs
 from tenfold.challenges.clouds.options import CloudsData
 from tenfold.challenges.clouds.pictures import black_share, read_picture
-from tenfold.challenges.clouds.planes import pack_planes
+from tenfold.challenges.clouds.planes import add_plane
 from tenfold.challenges.clouds.tables import (
     PICTURE_SUFFIX,
     Rows,
-    decode_rows,
     is_present,
+    key_of,
     read_rows,
 )
-from tenfold.data.arrays import BoolArray
+from tenfold.codecs.run_length import read_runs
+from tenfold.data.arrays import ByteArray
 from tenfold.data.statistics import Channels
 from tenfold.errors import CodecError, Rejected, SourceError
 from tenfold.recipe import Recipe
@@ -178,13 +179,9 @@ def pack(
         Rejected: the picture or a code is not what the competition has.
     """
     picture = read_picture(sample.files[PICTURE], options.size, options.resample)
-    prepared, truth = _masks(sample, options)
-    arrays = {
-        "picture": picture,
-        "classes": pack_planes(prepared),
-        "truth": pack_planes(truth),
-    }
-    said = _columns(sample.labels, truth)
+    prepared, truth, shares = _masks(sample, options)
+    arrays = {"picture": picture, "classes": prepared, "truth": truth}
+    said = _columns(sample.labels, shares)
     if sample.split == "test":
         said = dict.fromkeys(said)
     return Packed(arrays, said | {"black_share": black_share(picture)}, None)
@@ -204,28 +201,41 @@ def channels(recipe: Recipe) -> None:
     return
 
 
-def _masks(sample: SourceSample, options: CloudsData) -> tuple[BoolArray, BoolArray]:
-    """Return the masks (4, H, W) at the prepared and at the scored size."""
-    prepared = np.zeros((len(CLASSES), *options.size), bool)
-    truth = np.zeros((len(CLASSES), *SUBMITTED), bool)
-    try:
-        for place, mask in decode_rows(sample.id, sample.labels, SOURCE):
-            prepared[place] = resize_labels(mask, options.size, options.masks)
-            truth[place] = resize_labels(mask, SUBMITTED)
-    except CodecError as error:
-        raise Rejected(TRAIN_TABLE, str(error)) from None
-    return prepared, truth
+def _masks(
+    sample: SourceSample, options: CloudsData
+) -> tuple[ByteArray, ByteArray, list[float]]:
+    """Return the bits (H, W) of the masks, and the share of each that is set.
+
+    Bits are at the prepared and at the scored size, shares at the scored.
+    """
+    # The masks lie in Fortran's order, and bits of one order are set fast.
+    prepared = np.zeros(options.size, np.uint8, "F")
+    truth = np.zeros(SUBMITTED, np.uint8, "F")
+    shares = [0.0] * len(CLASSES)
+    for place, name in enumerate(CLASSES):
+        if not is_present(sample.labels, name):
+            continue
+        try:
+            runs = read_runs(sample.labels[name])
+            mask = resize_runs(runs, SOURCE, options.size, options.masks)
+            scored = resize_runs(runs, SOURCE, SUBMITTED)
+        except CodecError as error:
+            said = f"{key_of(sample.id, name)}: {error}"
+            raise Rejected(TRAIN_TABLE, said) from None
+        add_plane(prepared, mask, place)
+        add_plane(truth, scored, place)
+        shares[place] = np.count_nonzero(scored) / scored.size
+    return np.ascontiguousarray(prepared), np.ascontiguousarray(truth), shares
 
 
-def _columns(labels: Mapping[str, str], truth: BoolArray) -> dict[str, Any]:
+def _columns(labels: Mapping[str, str], shares: Sequence[float]) -> dict[str, Any]:
     """Return what the table says of a training image."""
     present = {name: is_present(labels, name) for name in CLASSES}
-    shares = np.count_nonzero(truth, axis=(1, 2)) / truth[0].size
     return {
         **{name.lower(): there for name, there in present.items()},
         **{
             f"{name.lower()}_share": share
-            for name, share in zip(CLASSES, shares.tolist(), strict=True)
+            for name, share in zip(CLASSES, shares, strict=True)
         },
         "classes": " ".join(name for name, there in present.items() if there),
     }

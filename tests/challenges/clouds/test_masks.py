@@ -4,12 +4,19 @@ import zlib
 from fractions import Fraction
 from math import ceil, floor
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.challenges.clouds.masks import resize_labels, resize_predictions
+from tenfold.challenges.clouds.masks import (
+    resize_labels,
+    resize_predictions,
+    resize_runs,
+)
+from tenfold.codecs.run_length import runs_of
+from tenfold.errors import CodecError
 
 BIG, PREPARED, SCORED = (1400, 2100), (384, 576), (350, 525)
 HALF = Fraction(1, 2)
@@ -66,6 +73,25 @@ def test_labels_are_those_of_opencv(source, size, pixels, checksum):
     assert (found.sum(), crc(found)) == (pixels, checksum)
 
 
+SIZES = [
+    (BIG, PREPARED),
+    (BIG, SCORED),
+    (BIG, (352, 512)),
+    (PREPARED, SCORED),
+    (SCORED, PREPARED),
+]
+
+
+@pytest.mark.parametrize(("source", "size"), SIZES)
+def test_labels_are_what_opencv_makes(source, size):
+    for mask in (pattern(source), np.random.default_rng(7).random(source) < 0.1):
+        expected = cv2.resize(mask.astype(np.float32), size[::-1]) > 0
+        np.testing.assert_array_equal(resize_labels(mask, size), expected)
+        # Runs are of the mask as it is, numbered down the columns.
+        found = resize_runs(runs_of(mask), source, size)
+        np.testing.assert_array_equal(found, expected)
+
+
 def read(source, target, number):
     """Return the source pixels that a target pixel reads."""
     place = Fraction(2 * number + 1, 2) * Fraction(source, target) - HALF
@@ -87,6 +113,27 @@ def test_a_label_is_set_where_any_pixel_it_reads_is(data, source, size):
             rows = read(source[0], size[0], i)
             columns = read(source[1], size[1], j)
             assert found[i, j] == any(mask[r, c] for r in rows for c in columns)
+
+
+@given(
+    data=st.data(),
+    source=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    size=st.tuples(st.integers(1, 32), st.integers(1, 32)),
+    rule=st.sampled_from(["any", "area"]),
+)
+def test_runs_are_resized_as_their_mask_is(data, source, size, rule):
+    bits = data.draw(st.integers(0, 2 ** (source[0] * source[1]) - 1))
+    flat = [bool(bits >> place & 1) for place in range(source[0] * source[1])]
+    mask = np.array(flat).reshape(source)
+    found = resize_runs(runs_of(mask), source, size, rule)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, resize_labels(mask, size, rule))
+
+
+@pytest.mark.parametrize("rule", ["any", "area"])
+def test_runs_that_are_no_mask_are_refused(rule):
+    with pytest.raises(CodecError, match=r"run 2 \(3 2\) overlaps run 1"):
+        resize_runs(np.array([[1, 3], [3, 2]]), BIG, PREPARED, rule)
 
 
 @pytest.mark.parametrize("rule", ["any", "area"])
@@ -165,6 +212,14 @@ def test_predictions_are_those_of_opencv(source, size, pixels, checksum):
     found = resize_predictions(np.stack([mask, np.zeros_like(mask)]), size)
     assert (found[0].sum(), crc(found[0])) == (pixels, checksum)
     assert not found[1].any()
+
+
+@pytest.mark.parametrize(("source", "size"), SIZES)
+def test_predictions_are_what_opencv_makes(source, size):
+    masks = np.random.default_rng(7).random((4, *source)) < 0.4
+    for mask, found in zip(masks, resize_predictions(masks, size), strict=True):
+        expected = cv2.resize(mask.astype(np.uint8), size[::-1]) > 0
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("edge", [0, 1, 2, 5, 100, 191, 192, 383])

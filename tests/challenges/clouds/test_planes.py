@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as npst
 
 from tenfold.challenges.clouds.classes import CLASSES
-from tenfold.challenges.clouds.planes import pack_planes, unpack_planes
+from tenfold.challenges.clouds.planes import add_plane, pack_planes, unpack_planes
 
 SIDES = npst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=7)
 
@@ -31,3 +31,11 @@ def test_all_sixteen_sets_of_classes():
 @given(npst.arrays(bool, SIDES.map(lambda sides: (4, *sides))))
 def test_a_round_trip_changes_nothing(masks):
     np.testing.assert_array_equal(unpack_planes(pack_planes(masks)), masks)
+
+
+@given(npst.arrays(bool, SIDES.map(lambda sides: (4, *sides))))
+def test_planes_may_come_one_by_one_in_any_order_of_memory(masks):
+    bits = np.zeros(masks.shape[1:], np.uint8, "F")
+    for place in (2, 0, 3, 1):
+        add_plane(bits, masks[place], place)
+    np.testing.assert_array_equal(bits, pack_planes(masks))

@@ -3,6 +3,7 @@
 import zlib
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,6 +53,23 @@ def test_taps_are_where_fractions_say(source, target):
 def test_bytes_are_those_of_opencv(size, checksum):
     """Checksums of cv2.resize's results, by OpenCV 4.6.0 and 5.0.0 alike."""
     assert crc(resize_bytes(colours(1400, 2100), size)) == checksum
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [
+        ((1400, 2100), (384, 576)),
+        ((1400, 2100), (352, 512)),
+        ((384, 576), (350, 525)),
+        ((350, 525), (384, 576)),
+        ((101, 77), (33, 64)),
+    ],
+)
+def test_bytes_are_what_opencv_makes(source, size, channels):
+    noise = np.random.default_rng(7).integers(0, 256, (*source, channels), np.uint8)
+    expected = cv2.resize(noise, size[::-1]).reshape(*size, channels)
+    np.testing.assert_array_equal(resize_bytes(noise, size), expected)
 
 
 @pytest.mark.parametrize("size", [(38, 57), (35, 52), (150, 220), (140, 210)])
