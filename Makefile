@@ -29,7 +29,7 @@ test: $(VENV)/.dev ## the tests
 test-slow: $(VENV)/.dev ## the slow tests: whole runs, several seeds, a browser
 	$(BIN)/pytest -m "slow or browser"
 
-bench: $(VENV)/.run ## speed and memory against the plain way, into benchmarks/README.md
+bench: $(VENV)/.dev ## speed and memory against the plain way, into benchmarks/README.md
 	$(BIN)/python -m benchmarks --write
 
 lint: $(VENV)/.dev ## style, types and the direction of imports

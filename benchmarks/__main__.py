@@ -24,6 +24,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _LIBRARIES = (
     *("torch", "numpy", "rasterio", "pillow"),
     *("segmentation-models-pytorch", "tensorflow", "keras", "kfp"),
+    "opencv-python-headless",
 )
 
 
