@@ -18,8 +18,9 @@ from tenfold.stages.context import Context, Reference
 from tenfold.stages.device import check_device
 from tenfold.stages.explore import open_dataset
 from tenfold.store import Store
-from tenfold.training.engines import Order, find_measure, takes_steps
+from tenfold.training.engines import Order
 from tenfold.training.measured import Measured, Timing
+from tenfold.training.measures import find_measure, takes_steps
 
 #: What a synthetic set has at most, where its options say so.
 _SMALL = {"train": 24, "test": 1, "coasts": 6, "twins": 4}

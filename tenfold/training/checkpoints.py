@@ -14,7 +14,7 @@ from tenfold.store import CHECKPOINTS, Workspace
 from tenfold.training.engines import Resume
 
 State = dict[str, Any]
-SCHEMA = 2
+SCHEMA = 3
 _POINTER = "latest.json"
 
 

@@ -16,7 +16,6 @@ from tenfold.data.dataset import Dataset, Samples
 from tenfold.errors import RecipeError
 from tenfold.recipe import Json, Member, Precision
 from tenfold.store import Workspace
-from tenfold.training.measured import Measured
 
 Resume = Literal["auto", "must", "never"]
 _BACKENDS = {
@@ -24,16 +23,8 @@ _BACKENDS = {
     "trees": "tenfold.training.trees_backend",
     "keras": "tenfold.training.keras.backend",
 }
-#: Apart from the backends, since to measure in another way changes no result.
-_MEASURES = {
-    "torch": "tenfold.training.measure",
-    "keras": "tenfold.training.keras.measure",
-}
 #: Runs a fitted member: (samples, ids, batch) to (id, compact outputs), in order.
 Runner = Callable[[Samples, Sequence[str], int], Iterator[tuple[str, Arrays]]]
-#: Trains and predicts with a member for some steps: (order, steps that are timed of
-#: each kind, samples a batch of inference). Nothing is written.
-Measure = Callable[["Order", int, int], Measured]
 #: Told the history after each epoch; True ends the training there.
 AfterEpoch = Callable[[Sequence[Mapping[str, float]]], bool]
 
@@ -141,13 +132,3 @@ def find_engine(name: str) -> Engine:
         RecipeError: for an engine that there is no backend of.
     """
     return cast(Engine, importlib.import_module(backend_of(name)))
-
-
-def takes_steps(name: str) -> bool:
-    """Tell whether an engine takes steps that can be timed."""
-    return name in _MEASURES
-
-
-def find_measure(name: str) -> Measure:
-    """Return what times the steps of an engine that takes some."""
-    return cast(Measure, importlib.import_module(_MEASURES[name]).measure)

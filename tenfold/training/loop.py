@@ -326,6 +326,7 @@ class Loop:
             "schema": SCHEMA,
             **self._learner.to_state(),
             "threads": self._learner.threads,
+            "batches": self._course.pace.batches,
             "run": {f.name: getattr(self._run, f.name) for f in fields(Run)},
         }
         self._checkpoints.save(self._name(), state)
@@ -334,6 +335,12 @@ class Loop:
     def _restore(self, state: State) -> None:
         if state.get("schema") != SCHEMA:
             raise TrainingError("the checkpoint is of another version; resume=never")
+        batches = self._course.pace.batches
+        if state["batches"] != batches:
+            raise TrainingError(
+                f"the checkpoint's epochs have {state['batches']} batches, and these"
+                f" {batches}; train on as many devices as before, or resume=never"
+            )
         self._learner.load(state)
         self._run = Run(**state["run"])
         self._saved_as = self._name()

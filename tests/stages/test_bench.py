@@ -11,8 +11,8 @@ from tenfold.errors import RecipeError, TrainingError
 from tenfold.stages import bench
 from tenfold.stages.context import Context
 from tenfold.store import Store
-from tenfold.training.engines import find_measure
 from tenfold.training.measured import Measured, Timing
+from tenfold.training.measures import find_measure
 
 MEMBER = "members.unet-quantile"
 SMALL = (

@@ -144,9 +144,12 @@ def move(
     height, width = shape[2], shape[3]
     x, y = _sources(moves, height, width)
     x, y = _on_frame(x + shift, width), _on_frame(y + shift, height)
-    flat = tf.reshape(planes, [shape[0], shape[1], height * width, shape[4]])
+    # TensorFlow gathers no bytes on a GPU, and would move them to the CPU and back.
+    values = tf.cast(planes, tf.float32)
+    flat = tf.reshape(values, [shape[0], shape[1], height * width, shape[4]])
     look = _bilinear if interpolate else _nearest
     moved = tf.reshape(look(flat, x, y, width), shape)
+    moved = moved if interpolate else tf.cast(moved, planes.dtype)
     return tf.ensure_shape(moved, planes.shape)
 
 

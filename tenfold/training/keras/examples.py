@@ -5,6 +5,7 @@ follows from (seed, epoch, position) alone. So batches do not depend on how many
 run at a time, nor on how fast they are.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,10 @@ from tenfold.training.pace import Pace
 
 #: Batches that are ready before they are asked for.
 _AHEAD = 2
+#: Sources of the pipelines that are running, by number: TensorFlow keeps what it calls
+#: for as long as the process lives, and would keep their samples, too.
+_RUNNING: dict[int, "_Source"] = {}
+_NUMBERS = itertools.count()
 
 
 class Examples:
@@ -109,16 +114,34 @@ def batched(
     """
     if not positions:
         return
-    source = _Source(example, positions[0])
+    source, number = _Source(example, positions[0]), next(_NUMBERS)
+
+    def tensors(position: tf.Tensor) -> dict[str, tf.Tensor]:
+        return source.tensors(number, position)
+
     data = tf.data.Dataset.range(positions.start, positions.stop)
-    data = data.map(source.tensors, num_parallel_calls=calls or 1, deterministic=True)
-    data = data.batch(batch).prefetch(_AHEAD)
+    data = data.map(tensors, num_parallel_calls=calls or 1, deterministic=True)
+    data = data.batch(batch).prefetch(_AHEAD).with_options(_own_threads(calls or 1))
+    _RUNNING[number] = source
     try:
         yield from data.as_numpy_iterator()
     except tf.errors.OpError:
         if source.error is None:
             raise
         raise source.error from None
+    finally:
+        del _RUNNING[number]
+
+
+def _own_threads(calls: int) -> tf.data.Options:
+    """Let examples be prepared beside the network, whose operations wait in line."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = calls
+    return options
+
+
+def _arrays_of(number: NDArray[np.int64], position: NDArray[np.int64]) -> Any:
+    return _RUNNING[int(number)].arrays(position)
 
 
 class _Source:
@@ -135,17 +158,19 @@ class _Source:
         #: What was raised in the pipeline, where it lost its type.
         self.error: Exception | None = None
 
-    def tensors(self, position: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the tensors of an example."""
+    def tensors(self, number: int, position: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the tensors of an example; `number` is the pipeline's."""
         first = [np.asarray(self._first[name]) for name in self._names]
         dtypes = [tf.as_dtype(array.dtype) for array in first]
         # Without state, as far as the pipeline can tell: else calls would queue up.
-        values = tf.numpy_function(self._arrays, [position], dtypes, stateful=False)
+        asked = [tf.constant(number, tf.int64), position]
+        values = tf.numpy_function(_arrays_of, asked, dtypes, stateful=False)
         for value, array in zip(values, first, strict=True):
             value.set_shape(array.shape)
         return dict(zip(self._names, values, strict=True))
 
-    def _arrays(self, position: NDArray[np.int64]) -> list[NDArray[Any]]:
+    def arrays(self, position: NDArray[np.int64]) -> list[NDArray[Any]]:
+        """Return the arrays of an example, in the order of their names."""
         try:
             place = int(position)
             found = self._first if place == self._place else self._example(place)

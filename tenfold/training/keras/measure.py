@@ -80,7 +80,7 @@ class _Lesson:
     def __init__(self, job: Job, steps: int) -> None:
         self._job, self._steps = job, steps
         self._learner = Learner(job, pace_of(job.training, len(job.train_ids)))
-        self._done = itertools.count(1)
+        self._done, self._learnt = itertools.count(1), itertools.count()
 
     def time(self, batches: Iterator[Arrays]) -> Timing:
         """Take some steps for warming up, and time the others."""
@@ -98,7 +98,8 @@ class _Lesson:
             asked = time.monotonic()
             batch = next(batches)
             waited += time.monotonic() - asked
-            self._learner.learn(batch, step_seed(self._job.seed, done), many)
+            seed = step_seed(self._job.seed, next(self._learnt))
+            self._learner.learn(batch, seed, many)
         self._learner.step(done)
         return waited
 

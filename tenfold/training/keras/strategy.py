@@ -60,12 +60,15 @@ def share_out(strategy: tf.distribute.Strategy, batch: Arrays) -> Any:
     _check_shares(samples, devices, "a batch")
     part = samples // devices
 
+    places = strategy.extended.worker_devices
+
     def part_of(context: tf.distribute.ReplicaContext) -> dict[str, tf.Tensor]:
-        first = context.replica_id_in_sync_group * part
-        return {
-            name: tf.convert_to_tensor(array[first : first + part])
-            for name, array in batch.items()
-        }
+        place = context.replica_id_in_sync_group
+        mine = slice(place * part, (place + 1) * part)
+        with tf.device(places[place]):
+            return {
+                name: tf.convert_to_tensor(array[mine]) for name, array in batch.items()
+            }
 
     return strategy.experimental_distribute_values_from_function(part_of)
 

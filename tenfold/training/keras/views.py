@@ -44,14 +44,25 @@ def views_of(name: ViewsName) -> tuple[View, ...]:
 def mean_over_views(see: See, frames: tf.Tensor, views: Sequence[View]) -> tf.Tensor:
     """Return the mean probability over views, in float32.
 
+    Views are seen one after the other, so the memory is that of one view and one sum.
+
     Args:
         see: gives probabilities of frames of either orientation.
         frames: (N, ..., H, W, C), of known rank; sides may differ.
         views: at least one.
     """
-    seen = [view.undo(see(view.apply(frames))) for view in views]
-    wide = [tf.cast(probability, tf.float32) for probability in seen]
-    return wide[0] if len(wide) == 1 else tf.add_n(wide) / len(wide)
+    first, *others = views
+    total = _seen(see, frames, first)
+    for view in others:
+        # Nothing else keeps a graph from showing all of them at once.
+        with tf.control_dependencies([total]):
+            shown = tf.identity(frames)
+        total += _seen(see, shown, view)
+    return total / len(views) if others else total
+
+
+def _seen(see: See, frames: tf.Tensor, view: View) -> tf.Tensor:
+    return tf.cast(view.undo(see(view.apply(frames))), tf.float32)
 
 
 def _transposed(frames: tf.Tensor) -> tf.Tensor:
