@@ -155,6 +155,9 @@ class ReaderPart(Protocol):
             SourceError: if there is no such file.
         """
 
+    def is_sample(self, folder: Path) -> bool:
+        """Tell whether a folder, as a whole, is a sample."""
+
 
 class DuplicatesPart(Protocol):
     """duplicates.py: the views of a sample by which duplicates are judged."""

@@ -1,6 +1,6 @@
 """What the verb predict does with images of a person's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
@@ -56,13 +56,14 @@ def predict_images(
         )
     opened = open_model(model, store, overrides or (), weights, threshold)
     typer.echo(f"{opened.name}, {opened.context.recipe.name}")
-    for done in stage(opened, images_of(files), out):
+    is_sample = opened.context.challenge.reader.is_sample
+    for done in stage(opened, images_of(files, is_sample), out):
         name, value = next(iter(done.facts.items()))
         typer.echo(f"  {done.id}: {name} {value:.4f}, {done.mask}")
     typer.echo(f"  page   {out / PAGE}")
 
 
-def images_of(names: Sequence[str]) -> list[Path]:
+def images_of(names: Sequence[str], is_sample: Callable[[Path], bool]) -> list[Path]:
     """Put the files of a folder in its place, by their names.
 
     Hidden files and folders below it are left out. What is no image is not: whoever
@@ -73,10 +74,11 @@ def images_of(names: Sequence[str]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, names):
-        if not path.is_dir():
+        if not path.is_dir() or is_sample(path):
             found.append(path)
             continue
-        files = [p for p in sorted(path.glob("[!.]*")) if not p.is_dir()]
+        inside = sorted(path.glob("[!.]*"))
+        files = [p for p in inside if not p.is_dir() or is_sample(p)]
         if not files:
             raise SourceError(
                 f"{path}: a folder without files; name the one that holds the images"

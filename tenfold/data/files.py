@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -150,6 +151,22 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's contents as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_source(path: Path) -> str:
+    """Return the SHA-256 of a file that a user keeps, read once as long as it stays.
+
+    A file counts as the same while its size and the time of its last change are; not
+    that of its content, which anybody can set.
+    """
+    stat = path.stat()
+    return _sha256_of_version(path.absolute(), stat.st_size, stat.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 20)
+def _sha256_of_version(path: Path, size: int, changed: int) -> str:
+    del size, changed
+    return sha256_of(path)
 
 
 def files_below(directory: Path) -> list[str]:

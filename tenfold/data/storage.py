@@ -23,7 +23,7 @@ from tenfold.data.files import (
     atomic_path,
     files_below,
     is_hidden,
-    sha256_of,
+    sha256_of_source,
 )
 from tenfold.errors import StoreError, TenfoldError
 
@@ -233,7 +233,7 @@ class _Folder(Storage):
 
     def _stamp(self, name: str) -> FileStamp:
         path = self._path(name)
-        return FileStamp(name, path.stat().st_size, f"sha256:{sha256_of(path)}")
+        return FileStamp(name, path.stat().st_size, f"sha256:{sha256_of_source(path)}")
 
     def _path(self, name: str) -> Path:
         return Path(self.uri, name)

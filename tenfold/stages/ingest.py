@@ -13,7 +13,7 @@ import polars as pl
 
 from tenfold.challenges import Packed, ReaderPart, Scan, SourceSample
 from tenfold.data.dataset import CATALOGUE, PARTIALS, QUARANTINE, SHARDS, write_table
-from tenfold.data.files import read_json, sha256_of, write_json
+from tenfold.data.files import read_json, sha256_of_source, write_json
 from tenfold.data.records import RecordOptions
 from tenfold.data.shards import ROWS, is_whole, shard_files, write_shard
 from tenfold.data.sources import fingerprint, localise
@@ -171,7 +171,7 @@ def _pack_all(
 
 
 def _row(sample: SourceSample, shard: str, row: int, packed: Packed) -> Json:
-    content = {role: sha256_of(path) for role, path in sample.files.items()}
+    content = {role: sha256_of_source(path) for role, path in sample.files.items()}
     return {
         "id": sample.id,
         "split": sample.split,

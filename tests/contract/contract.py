@@ -334,7 +334,9 @@ class ChallengeContract:
         shutil.copytree(source, moved)
         context = self.context(self.copy(first, tmp_path))
         assert ingest.run(context, str(moved)).reused
-        file = max(moved.rglob("*.*"), key=lambda p: (p.stat().st_size, p.name))
+        reads = first.context.recipe.data.reads
+        files = [p for p in moved.rglob("*.*") if reads(p.as_posix())]
+        file = max(files, key=lambda p: (p.stat().st_size, p.name))
         content = bytearray(file.read_bytes())
         times = file.stat()
         content[len(content) // 2] ^= 0xFF

@@ -284,7 +284,7 @@ def test_a_shard_without_samples_has_no_records(tmp_path):
 def test_ingest_packs_records_where_the_challenge_has_them(tmp_path):
     few = ContrailsSynth(train=4, validation=2, test=1, revisits=0, side=32)
     synthesise(tmp_path / "set", few)
-    recipe = load_recipe("contrails", "smoke", ["data.shard_samples=4"])
+    recipe = load_recipe("contrails", "smoke", ["data.shard_samples=4", "data.side=32"])
     context = Context(recipe, Store(tmp_path / "store"))
     entry = context.entry(ingest.run(context, str(tmp_path / "set" / "data")))
     shards = sorted((entry.path / SHARDS).iterdir())

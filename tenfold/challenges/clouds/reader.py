@@ -187,6 +187,11 @@ def pack(
     return Packed(arrays, said | {"black_share": black_share(picture)}, None)
 
 
+def is_sample(folder: Path) -> bool:
+    """Say no: samples are files."""
+    return False
+
+
 def single(path: Path) -> SourceSample:
     """Return a picture that belongs to no data set as a test image."""
     if path.is_dir():

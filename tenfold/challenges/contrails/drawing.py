@@ -48,13 +48,19 @@ def views(arrays: Arrays) -> Mapping[str, ByteArray]:
         pictures["frames"] = strip(frames, place)
     if "label" in arrays:
         pictures["label"] = _plane(np.asarray(arrays["label"]) == 1)
-        pictures["annotators"] = _coloured(_share(arrays))
+        if _is_voted(arrays):
+            pictures["annotators"] = _coloured(_share(arrays))
     return pictures
 
 
 def scales(arrays: Arrays) -> Mapping[str, Scale]:
     """Return what the colours of votes mean: the share of annotators."""
-    return {"annotators": _SHARES} if "label" in arrays else {}
+    return {"annotators": _SHARES} if _is_voted(arrays) else {}
+
+
+def _is_voted(arrays: Arrays) -> bool:
+    """Tell whether several annotators are known, and not their majority alone."""
+    return "annotators" in arrays and int(arrays["annotators"]) > 1
 
 
 def overlay(

@@ -243,7 +243,7 @@ def _read_table(path: Path) -> set[str]:
         SourceError: it is not there, malformed, or has a record twice.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
     except FileNotFoundError:
         raise SourceError(f"{path} is not there; it lists the test records") from None

@@ -10,7 +10,13 @@ import polars as pl
 import tensorflow as tf
 
 from tenfold.challenges.contrails.losses import dice_sums, pixel_loss
-from tenfold.challenges.contrails.moves import LABEL_SHIFT, draw, move, stays
+from tenfold.challenges.contrails.moves import (
+    LABEL_SHIFT,
+    draw,
+    move,
+    on_label_grid,
+    stays,
+)
 from tenfold.challenges.contrails.networks.build import build
 from tenfold.challenges.contrails.networks.resnet50 import load_resnet50
 from tenfold.challenges.contrails.options import (
@@ -151,7 +157,9 @@ class ContrailsTask:
         else:
             logits = scores["logit"]
             interpolate = options.labels == "soft"
-            target = move(truth, moves, interpolate)[:, 0]
+            aware = not self.member.augment.level.startswith("published")
+            looks = on_label_grid(moves) if aware else moves
+            target = move(truth, looks, interpolate)[:, 0]
             loss = pixel_loss(options, logits, target)
         return loss, dice_counts(logits, target)
 

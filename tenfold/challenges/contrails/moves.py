@@ -153,6 +153,21 @@ def move(
     return tf.ensure_shape(moved, planes.shape)
 
 
+def on_label_grid(moves: tf.Tensor) -> tf.Tensor:
+    """Return where labels look that lie `LABEL_SHIFT` off the frames that are moved.
+
+    Frames look at M(p); a label at p belongs to p - 1/2 of the frame, so that its
+    moved one looks at M(p - 1/2) + 1/2: whole pixels for right angles.
+
+    Args:
+        moves: (N, 6) of frames, as `draw` makes them.
+    """
+    a, b, c, d, e, f = tf.unstack(moves, axis=1)
+    c += LABEL_SHIFT * (1 - a - b)
+    f += LABEL_SHIFT * (1 - d - e)
+    return tf.stack([a, b, c, d, e, f], axis=1)
+
+
 def _sources(
     moves: tf.Tensor, height: tf.Tensor, width: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -70,8 +70,8 @@ class ContrailsData(DataOptions):
     frames: int = Field(1, ge=1, le=FRAMES, description="frames that are kept")
     before: Annotated[int, Field(ge=0, le=LABELLED)] | None = Field(
         None,
-        description="of these, frames before the labelled one; none: (frames - 1) // 2,"
-        " which centres it",
+        description="of these, frames before the labelled one; none: as many as behind"
+        " it, or one less",
     )
     dtype: Literal["uint8", "float16"] = Field(
         "uint8", description="of packed channels; uint8 rounds to 1/255 of a range"
@@ -102,7 +102,11 @@ class ContrailsData(DataOptions):
     @property
     def labelled(self) -> int:
         """Place of the labelled frame among those that are kept."""
-        return (self.frames - 1) // 2 if self.before is None else self.before
+        if self.before is not None:
+            return self.before
+        # Of all eight, four come before it.
+        behind = FRAMES - LABELLED
+        return max((self.frames - 1) // 2, self.frames - behind)
 
     @property
     def times(self) -> range:
@@ -138,11 +142,14 @@ class ContrailsData(DataOptions):
 
 
 class ContrailsGroups(GroupOptions):
-    """Near-duplicates: scenes that overlap in space and time, from the metadata."""
+    """Near-duplicates: scenes that overlap in space and time, from the metadata.
+
+    Eight frames span 70 minutes: two records that are closer share some of them.
+    """
 
     overlap: OverlapSearch = OverlapSearch(enabled=False)
     embedding: EmbeddingSearch = EmbeddingSearch()
-    footprint: FootprintSearch = FootprintSearch(enabled=True)
+    footprint: FootprintSearch = FootprintSearch(enabled=True, hours=1.25)
 
 
 class ContrailsSplit(SplitOptions):
@@ -291,6 +298,13 @@ class ContrailsMember(Member):
             raise ValueError("input.frames: a p3d network sees all")
         if self.net.backbone != "p3d" and self.input.frames == "all":
             raise ValueError("input.frames: only p3d networks see more than one")
+        aware = self.augment.level in ("light", "full")
+        views = self.inference.tta != "none"
+        if self.net.head == "plain" and aware and views:
+            raise ValueError(
+                "inference.tta: what a plain head says of a mirrored view lies a pixel"
+                " off; set net.head to symmetric, or tta to none"
+            )
         whole = self.augment.level.endswith("full") and self.augment.share == 1
         if self.net.head == "symmetric" and whole:
             raise ValueError(

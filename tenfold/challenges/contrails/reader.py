@@ -41,11 +41,13 @@ from tenfold.recipe import Recipe
 _PART = "part"
 #: Votes are bytes.
 _MOST_ANNOTATORS = 255
+#: Of what a weather satellite sees, kelvin, with much to spare.
+_COLDEST, _HOTTEST = 100.0, 400.0
 _UNKNOWN: Mapping[str, Any] = dict.fromkeys(
     (
         *("part", "timestamp", "longitude", "latitude"),
         *("west", "south", "east", "north"),
-        *("pixels", "contrail", "annotators", "agreement"),
+        *("pixels", "contrail", "annotators", "agreement", "differing"),
     )
 )
 
@@ -130,6 +132,11 @@ def single(path: Path) -> SourceSample:
     return SourceSample(folder.name, TEST, there)
 
 
+def is_sample(folder: Path) -> bool:
+    """Tell whether a folder is a record, and no folder of records."""
+    return any((folder / file_of(role_of(band))).is_file() for band in BANDS)
+
+
 def _read_frames(
     files: Mapping[str, Path], options: ContrailsData
 ) -> dict[int, Float32Array]:
@@ -166,7 +173,7 @@ def _finite(frames: Float32Array, path: Path, options: ContrailsData) -> Float32
     """Return frames (T, H, W) as they are.
 
     Raises:
-        Rejected: naming the frame that has NaN or infinity.
+        Rejected: naming the frame that has NaN or infinity; or it is not in kelvin.
     """
     if not np.isfinite(frames).all():
         bad = ~np.isfinite(frames)
@@ -176,6 +183,12 @@ def _finite(frames: Float32Array, path: Path, options: ContrailsData) -> Float32
             f"frame {options.times[first]} has {np.count_nonzero(bad[first])} pixels"
             " that are not finite",
         )
+    if frames.min() < _COLDEST or frames.max() > _HOTTEST:
+        raise Rejected(
+            shown(path),
+            f"holds {frames.min():g} to {frames.max():g}, which is no brightness"
+            " temperature in kelvin",
+        )
     return frames
 
 
@@ -184,12 +197,12 @@ def _read_labels(
 ) -> tuple[Arrays, dict[str, Any]]:
     """Read masks: the arrays of a labelled record, and what the catalogue says."""
     label = _read_mask(files[PIXEL_MASKS], (*shape, 1))[..., 0]
-    votes, annotators, agreed = label, 1, None
+    votes, annotators, agreed, differing = label, 1, None, None
     if INDIVIDUAL_MASKS in files:
         path = files[INDIVIDUAL_MASKS]
         individual = _read_mask(path, (*shape, 1, None))[..., 0, :]
         votes, annotators = count_votes(individual), individual.shape[-1]
-        _check_majority(label, votes, annotators, path)
+        differing = np.count_nonzero(majority(votes, annotators) != label.astype(bool))
         agreed = agreement(individual, label.astype(bool))
     arrays = {"label": label, "votes": votes, "annotators": np.uint8(annotators)}
     pixels = int(np.count_nonzero(label))
@@ -198,6 +211,7 @@ def _read_labels(
         "contrail": pixels > 0,
         "annotators": annotators if INDIVIDUAL_MASKS in files else None,
         "agreement": agreed,
+        "differing": differing,
     }
     return {name: np.asarray(value) for name, value in arrays.items()}, said
 
@@ -226,19 +240,6 @@ def _read_mask(path: Path, shape: tuple[int | None, ...]) -> ByteArray:
         value = mask.max() if mask.max() > 1 else mask.min()
         raise Rejected(shown(path), f"holds {value}; expected 0 and 1 only")
     return np.ascontiguousarray(mask, np.uint8)
-
-
-def _check_majority(
-    label: ByteArray, votes: ByteArray, annotators: int, path: Path
-) -> None:
-    """Compare the label with what the individual masks say; the rule is exact."""
-    wrong = np.count_nonzero(majority(votes, annotators) != label.astype(bool))
-    if wrong:
-        raise Rejected(
-            shown(path),
-            f"the majority of its {annotators} annotators differs from"
-            f" {file_of(PIXEL_MASKS)} in {wrong} pixels",
-        )
 
 
 def _where_and_when(

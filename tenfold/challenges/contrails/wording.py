@@ -45,6 +45,11 @@ def _removed(options: ContrailsTune, found: Found) -> list[str]:
     sizes, least = sorted(set(options.least_pixels)), found.chosen.least
     if len(sizes) > 1:
         tried = ", ".join(str(size) for size in sizes)
+        if least <= 1:
+            return [
+                f"No specks are removed, however small: chosen among {tried},"
+                " together with the threshold."
+            ]
         return [
             f"Specks of fewer than {least} pixels are removed: chosen among {tried},"
             " together with the threshold."

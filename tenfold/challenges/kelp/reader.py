@@ -184,6 +184,11 @@ def pack(
     return Packed(pack_tile(raw, mask), _columns(raw, mask), partials)
 
 
+def is_sample(folder: Path) -> bool:
+    """Say no: samples are files."""
+    return False
+
+
 def single(path: Path) -> SourceSample:
     """Return a satellite tile that belongs to no data set as a test tile."""
     if path.is_dir():

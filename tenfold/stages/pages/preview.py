@@ -22,7 +22,9 @@ def show(context: Context, entry: Entry) -> Shown:
     measured = [
         name
         for name, kind in test.schema.items()
-        if kind == pl.Float64 and not name.endswith("_pct")
+        if kind == pl.Float64
+        and not name.endswith("_pct")
+        and test[name].is_not_null().any()
     ]
     means = {name: float(test[name].mean() or 0) for name in measured}  # type: ignore[arg-type]
     page.facts({"samples": len(test), **{k: round(v, 4) for k, v in means.items()}})

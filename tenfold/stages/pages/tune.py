@@ -115,7 +115,7 @@ def _effects(page: Page, rows: list[Json]) -> None:
         return
     page.section(
         "What each step did",
-        "On masks of out-of-fold samples, one step after the other.",
+        "On masks of out-of-fold samples.",
     )
     page.table([{"step": row["step"]} | row for row in rows])
 

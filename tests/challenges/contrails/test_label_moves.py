@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tenfold.challenges.contrails.moves import LABEL_SHIFT, draw, move
+from tenfold.challenges.contrails.moves import LABEL_SHIFT, draw, move, on_label_grid
 from tenfold.challenges.contrails.options import ContrailsAugment
 
 LEVELS = ("light", "full", "published-light", "published-full")
@@ -53,6 +53,22 @@ def test_a_marker_in_all_frames_and_the_label_stays_aligned(level, seed):
 
 
 # Half a pixel.
+
+
+@pytest.mark.parametrize("level", ["light", "full"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_label_that_lies_off_its_frame_lies_as_far_off_the_moved_one(level, seed):
+    side, at = 96, np.array([40.0, 54.0])
+    rows, columns = np.indices((side, side))
+    frame, label = blob(rows, columns, at), blob(rows, columns, at + LABEL_SHIFT)
+    moves = drawn(level, side, seed)
+    seen, found = (
+        move(np.float32(plane)[None, None, ..., None], looks, True).numpy()[
+            0, 0, ..., 0
+        ]
+        for plane, looks in ((frame, moves), (label, on_label_grid(moves)))
+    )
+    np.testing.assert_allclose(centre(found), centre(seen) + LABEL_SHIFT, atol=0.02)
 
 
 def test_a_shifted_label_is_the_mean_of_four_pixels():

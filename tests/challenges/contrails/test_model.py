@@ -169,7 +169,9 @@ def test_a_network_sees_moved_frames_from_0_to_1(dtype):
 
 @pytest.mark.parametrize("labels", ["majority", "soft"])
 def test_the_loss_is_against_the_moved_label(labels):
-    learns = learner(loss={"labels": labels, "dice": 0.5})
+    learns = learner(
+        loss={"labels": labels, "dice": 0.5}, augment={"level": "published-light"}
+    )
     examples = [learns.example(record(i), np.random.default_rng(i)) for i in range(3)]
     turn = np.array([0, -1, SIDE - 1, 1, 0, 0], np.float32)
     examples = [{**example, "moves": turn} for example in examples]
@@ -300,7 +302,8 @@ def test_logits_of_sure_probabilities_are_finite():
 
 
 def test_views_are_averaged():
-    learns = learner(inference={"tta": "horizontal"})
+    published = {"level": "published-light"}
+    learns = learner(inference={"tta": "horizontal"}, augment=published)
     model = learns.model(None)
     image = record()["image"][None]
     found = learns.outputs(model, {"image": tf.constant(image)})["prob"][0].numpy()

@@ -14,7 +14,8 @@ from tenfold.errors import RecipeError
         ({"frames": 3}, [3, 4, 5], 1),
         ({"frames": 5}, [2, 3, 4, 5, 6], 2),
         ({"frames": 4, "before": 3}, [1, 2, 3, 4], 3),
-        ({"frames": 8, "before": 4}, list(range(8)), 4),
+        ({"frames": 7}, [1, 2, 3, 4, 5, 6, 7], 3),
+        ({"frames": 8}, list(range(8)), 4),
     ],
 )
 def test_frames_lie_around_the_labelled_one_or_before_it(options, times, labelled):
@@ -42,7 +43,8 @@ def test_ash_has_the_published_bounds():
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("data.frames=8", "frames 1 to 8; there are 0 to 7"),
+        ("data={frames: 8, before: 3}", "frames 1 to 8; there are 0 to 7"),
+        ("members.unet.net.head=plain", "a mirrored view lies a pixel off"),
         ("data.before=3", "the labelled frame must be among those kept"),
         ("data.side=100", "multiple of 32"),
         ("data.colours=[]", "name at least one channel"),
