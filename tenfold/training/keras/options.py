@@ -13,7 +13,8 @@ class KerasTraining(Training):
     """The loop around a Keras network, on one device or on all of a machine.
 
     On several GPUs (MirroredStrategy) each sees its part of a batch, and their
-    gradients are averaged; with `batch_is` device, results depend on their number.
+    gradients are averaged. Batch normalisation, and losses that are no mean over
+    samples, are of each part.
     """
 
     schedule: Schedule = Schedule(cycle_momentum=False)
