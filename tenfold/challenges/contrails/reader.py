@@ -202,7 +202,8 @@ def _read_labels(
         path = files[INDIVIDUAL_MASKS]
         individual = _read_mask(path, (*shape, 1, None))[..., 0, :]
         votes, annotators = count_votes(individual), individual.shape[-1]
-        differing = np.count_nonzero(majority(votes, annotators) != label.astype(bool))
+        agree = majority(votes, annotators) == label.astype(bool)
+        differing = int(agree.size - np.count_nonzero(agree))
         agreed = agreement(individual, label.astype(bool))
     arrays = {"label": label, "votes": votes, "annotators": np.uint8(annotators)}
     pixels = int(np.count_nonzero(label))
