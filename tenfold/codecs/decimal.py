@@ -32,20 +32,22 @@ def _tables() -> tuple[_Words, _Words]:
 _GROUP, _LAST_GROUP = _tables()
 
 
-def spaced(numbers: IntArray) -> str:
+def spaced(numbers: IntArray, most: int) -> str:
     """Return numbers in decimal, separated by blanks.
 
     Args:
         numbers: (N,), 0 or more.
+        most: none is larger.
     """
     if not numbers.size:
         return ""
-    groups = ceil(len(str(int(numbers.max()))) / 3)
+    groups = ceil(len(str(most)) / 3)
     words = np.empty((numbers.size, groups), np.uint32)
     rest: NDArray[Any] = numbers.astype(np.uint64 if groups > 3 else np.uint32)
     table = _LAST_GROUP
-    for column in reversed(range(groups)):
+    for column in range(groups - 1, 0, -1):
         above = rest // 1000
         words[:, column] = table[rest - above * 1000 + (above > 0) * np.uint32(1000)]
         rest, table = above, _GROUP
+    words[:, 0] = table[rest]
     return words.tobytes().translate(None, b"\0")[:-1].decode("ascii")

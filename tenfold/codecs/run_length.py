@@ -35,7 +35,8 @@ def encode(
         base: number of the first pixel, 0 or more.
         empty: what stands for a mask without a set pixel.
     """
-    return spaced(runs_of(mask, order, base).ravel()) or empty
+    runs = runs_of(mask, order, base)
+    return spaced(runs.ravel(), np.size(mask) + base) or empty
 
 
 def decode(
@@ -203,7 +204,9 @@ def _edges(pixels: BoolArray) -> IntArray:
         edges = np.flatnonzero(np.concatenate([flat[:1], flat[1:] != flat[:-1]]))
     else:
         # numpy.nonzero of two axes takes ten times as long.
-        places, lines = np.divmod(np.flatnonzero(_changes(pixels.T)), len(pixels))
+        changed, height = np.flatnonzero(_changes(pixels.T)), len(pixels)
+        places = changed // height  # and not divmod, which takes twice as long
+        lines = changed - places * height
         edges = np.sort(lines * width + places)
     # The last run may go on to the end, where nothing follows that is not set.
     return np.append(edges, pixels.size) if edges.size % 2 else edges
