@@ -25,6 +25,8 @@ from tenfold.stages.entries import SUMMARY
 from tenfold.store import Workspace
 
 PARTS = ("reader",)
+#: Shards in memory.
+_SHARDS_AT_ONCE = 2
 _FAULTS = {"file": pl.String, "reason": pl.String}
 
 
@@ -86,8 +88,9 @@ def _ingest(reader: _Reader, folder: Path, options: Json, workspace: Workspace) 
     rejected = list(scan.rejected)
     shards = list(_plan(scan, options["shard_samples"]))
     done = 0
-    for name, samples in shards:
-        rows = _shard(reader, name, samples, workspace)
+    for (_, samples), rows in zip(
+        shards, _shards(reader, shards, workspace), strict=True
+    ):
         rejected += [
             Rejected(fault["file"], fault["reason"]) for fault in rows["faults"]
         ]
@@ -117,6 +120,27 @@ def _chunks(
     iterator = iter(samples)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
+
+
+def _shards(
+    reader: _Reader,
+    shards: Sequence[tuple[str, Sequence[SourceSample]]],
+    workspace: Workspace,
+) -> Iterator[Json]:
+    """Yield the rows of each shard, in order; the next is packed while one is written.
+
+    A fault ends what has not begun; shards that are done stay.
+    """
+
+    def make(shard: tuple[str, Sequence[SourceSample]]) -> Json:
+        name, samples = shard
+        return _shard(reader, name, samples, workspace)
+
+    pool = ThreadPoolExecutor(_SHARDS_AT_ONCE)
+    try:
+        yield from pool.map(make, shards)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _shard(

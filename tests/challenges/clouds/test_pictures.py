@@ -65,22 +65,6 @@ def test_area_averages_what_a_pixel_covers(folder, size):
     assert np.quantile(off, 0.999) < 8
 
 
-def test_area_is_as_near_to_means_of_areas_as_pillows_filter(folder):
-    rng = np.random.default_rng(7)
-    path = folder / "rough.jpg"
-    coarse = Image.fromarray(rng.integers(0, 256, (280, 420, 3), np.uint8))
-    coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(path, quality=90)
-    with Image.open(path) as image:
-        image.draft(None, (864, 576))
-        half = image.resize(SMALL[::-1], Image.Resampling.HAMMING)
-    expected = averaged(decoded(path), SMALL)
-    ours, pillows = (
-        np.sqrt(((found - expected) ** 2).mean())
-        for found in (read_picture(path, SMALL, "area"), np.asarray(half))
-    )
-    assert ours < 1.05 * pillows
-
-
 @pytest.mark.parametrize("size", [SMALL, (350, 525), (704, 1056)])
 def test_bilinear_reads_four_pixels(folder, size):
     found = read_picture(folder / "waves.jpg", size, "bilinear")
