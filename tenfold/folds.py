@@ -52,6 +52,32 @@ def assign(
     return _fill_empty(spread(groups, strata, k, seed), groups, k)
 
 
+def label_sets(
+    catalogue: pl.DataFrame, labels: Mapping[str, pl.Expr], columns: Sequence[str]
+) -> pl.Series:
+    """Join what columns say of each sample to one set of labels: "Fish Gravel".
+
+    Args:
+        catalogue: one row a sample.
+        labels: column → the label, or labels, that it gives a sample; null for none.
+        columns: of these, in any order.
+
+    Raises:
+        RecipeError: for a column that no folds can be balanced by.
+    """
+    unknown = [name for name in columns if name not in labels]
+    if unknown:
+        raise RecipeError(
+            f"split.strata: no column {unknown[0]!r} to balance; there is"
+            f" {', '.join(labels)}"
+        )
+    if not columns:
+        return pl.Series("stratum", ["all"] * len(catalogue), dtype=pl.String)
+    wanted = [labels[name] for name in columns]
+    joined = pl.concat_str(wanted, separator=" ", ignore_nulls=True)
+    return catalogue.select(joined.alias("stratum")).to_series()
+
+
 def published(held_out: BoolArray) -> IntArray:
     """Return the fold of each sample by the source's own split: 0, or ALWAYS.
 

@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and what a folder holds."""
 
+import csv
 import errno
 import fcntl
 import functools
@@ -9,7 +10,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,19 @@ def read_json(path: Path, cure: str = "delete it and run again") -> Any:
         return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except ValueError as error:
         raise StoreError(f"{path} is not valid JSON ({error}); {cure}") from error
+
+
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Write a table as CSV with bytes that depend on the content only, atomically."""
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def sha256_of(path: Path) -> str:

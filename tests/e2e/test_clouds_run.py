@@ -1,27 +1,15 @@
 """A whole run of clouds: three roles, two rounds."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tenfold.stages.entries import SCORES
 from tenfold.stages.report import headline, read_run
+from tests.e2e.smoke import run_smoke
 
 
 @pytest.mark.slow
 def test_the_smoke_recipe_beats_silence_and_full_masks_of_the_right_classes(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "run", "clouds"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_smoke("clouds", tmp_path)
     record = read_run(tmp_path / "runs" / "clouds-smoke")
     found = headline(record)
     tuned = record.context.entry(record.of("tune")[-1]).json(SCORES)

@@ -6,7 +6,7 @@ import polars as pl
 
 from tenfold.challenges.clouds.classes import CLASSES
 from tenfold.challenges.clouds.options import CloudsSplit
-from tenfold.errors import RecipeError
+from tenfold.folds import label_sets
 
 #: Column → the labels that it gives an image.
 _LABELS = {"classes": pl.col("classes")} | {
@@ -25,17 +25,7 @@ def strata(catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     Raises:
         RecipeError: for a column that no folds can be balanced by.
     """
-    unknown = [name for name in columns if name not in _LABELS]
-    if unknown:
-        raise RecipeError(
-            f"split.strata: no column {unknown[0]!r} to balance; there is"
-            f" {', '.join(_LABELS)}"
-        )
-    if not columns:
-        return pl.Series("stratum", ["all"] * len(catalogue))
-    labels = [_LABELS[name] for name in columns]
-    joined = pl.concat_str(labels, separator=" ", ignore_nulls=True)
-    return catalogue.select(joined.alias("stratum")).to_series()
+    return label_sets(catalogue, _LABELS, columns)
 
 
 def keep(catalogue: pl.DataFrame, options: CloudsSplit) -> pl.Series:

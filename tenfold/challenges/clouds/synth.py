@@ -1,6 +1,5 @@
 """Write a synthetic "Understanding Clouds" data set in the competition's own format."""
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from tenfold.challenges.clouds.sketches import draw_masks, sketch
 from tenfold.challenges.clouds.textures import Rng
 from tenfold.codecs import run_length
 from tenfold.data.arrays import BoolArray
-from tenfold.data.files import atomic_path
+from tenfold.data.files import write_csv
 from tenfold.errors import RecipeError, SourceError
 
 COLUMNS = ("Image_Label", "EncodedPixels")
@@ -103,12 +102,12 @@ def synthesise(
     records.sort(key=lambda record: record.shot.image_id)
     test = [r for r in records if r.shot.split == "test"]
     pairs = [(shots[s.scene].image_id, s.image_id) for s in shots if s.is_twin]
-    _write_table(truth / "truth.csv", COLUMNS, _rows(test))
-    _write_table(truth / "twins.csv", TWIN_COLUMNS, pairs)
+    write_csv(truth / "truth.csv", COLUMNS, _rows(test))
+    write_csv(truth / "twins.csv", TWIN_COLUMNS, pairs)
     train = [r for r in records if r.shot.split == "train"]
-    _write_table(data / "train.csv", COLUMNS, _rows(train))
+    write_csv(data / "train.csv", COLUMNS, _rows(train))
     blank = ((key, "1 1") for key, _ in _rows(test))
-    _write_table(data / "sample_submission.csv", COLUMNS, blank)
+    write_csv(data / "sample_submission.csv", COLUMNS, blank)
 
 
 def _make_folders(data: Path) -> None:
@@ -232,15 +231,3 @@ def _rows(records: Iterable[Record]) -> list[tuple[str, str]]:
         for record in records
         for name, runs in zip(CLASSES, record.runs, strict=True)
     ]
-
-
-def _write_table(
-    path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
-) -> None:
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)

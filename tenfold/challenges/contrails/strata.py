@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from tenfold.challenges.contrails.options import ContrailsSplit
-from tenfold.errors import RecipeError
+from tenfold.folds import label_sets
 
 _TRAIN, _VALIDATION = "train", "validation"
 #: Column → the labels that it gives a record.
@@ -26,17 +26,7 @@ def strata(catalogue: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     Raises:
         RecipeError: for a column that no folds can be balanced by.
     """
-    unknown = [name for name in columns if name not in _LABELS]
-    if unknown:
-        raise RecipeError(
-            f"split.strata: no column {unknown[0]!r} to balance; there is"
-            f" {', '.join(_LABELS)}"
-        )
-    if not columns:
-        return pl.Series("stratum", ["all"] * len(catalogue), dtype=pl.String)
-    labels = [_LABELS[name] for name in columns]
-    joined = pl.concat_str(labels, separator=" ", ignore_nulls=True)
-    return catalogue.select(joined.alias("stratum")).to_series()
+    return label_sets(catalogue, _LABELS, columns)
 
 
 def keep(catalogue: pl.DataFrame, options: ContrailsSplit) -> pl.Series:

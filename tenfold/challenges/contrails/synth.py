@@ -1,8 +1,7 @@
 """Write a synthetic "Identify Contrails" data set in the competition's own format."""
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from tenfold.challenges.contrails.hands import annotate, exact
 from tenfold.challenges.contrails.options import FRAMES, ContrailsSynth
 from tenfold.challenges.contrails.scenes import lay_out, photograph
 from tenfold.data.arrays import BoolArray, ByteArray
-from tenfold.data.files import atomic_path
+from tenfold.data.files import atomic_path, write_csv
 from tenfold.errors import SourceError
 
 Part = Literal["train", "validation", "test"]
@@ -238,9 +237,9 @@ def _write_tables(
         with atomic_path(data / f"{part}_metadata.json") as temporary:
             temporary.write_text(json.dumps(entries), encoding="utf-8")
     again = [(s.record_id, shots[s.scene].record_id) for s in by_id if s.is_revisit]
-    _write_table(truth / "revisits.csv", REVISIT_COLUMNS, again)
+    write_csv(truth / "revisits.csv", REVISIT_COLUMNS, again)
     blank = [(shot.record_id, "-") for shot in by_id if shot.part == "test"]
-    _write_table(data / "sample_submission.csv", ("record_id", "encoded_pixels"), blank)
+    write_csv(data / "sample_submission.csv", ("record_id", "encoded_pixels"), blank)
 
 
 def _entry(shot: Shot, side: int) -> Mapping[str, Any]:
@@ -253,15 +252,3 @@ def _entry(shot: Shot, side: int) -> Mapping[str, Any]:
         "col_min": shot.corner[1],
         "col_size": side * _PIXEL,
     }
-
-
-def _write_table(
-    path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]
-) -> None:
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
